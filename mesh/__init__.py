@@ -1,0 +1,1 @@
+"""The language that the programs share. Nothing in here imports a program, opens a socket or reads a clock."""

@@ -1,0 +1,493 @@
+"""Layouts and constants shared with the kernel. GENERATED from bpf/lib/layouts.h; do not edit.
+
+`python -m agent.datapath.layoutgen` writes this file; `--check` compares it. Fields of type __be16 and
+__be32 are big-endian, so every number here reads and writes as a host value.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from enum import IntEnum
+from typing import Any
+
+_be16: Any = ctypes.c_uint16.__ctype_be__
+_be32: Any = ctypes.c_uint32.__ctype_be__
+
+LAYOUT_SHA256 = "c76ac27878636c099de70cbb69376bd9f21dc1fc2804f39b9aa13ad151f61535"
+"""Of the header this file was made from."""
+
+LAYOUT_VERSION = 1
+IDENTITY_ANY = 4294967295
+IPCACHE_LOCAL = 1
+ENDPOINT_HAS_V4 = 1
+ENDPOINT_HAS_V6 = 2
+ENDPOINT_DROP_SILENTLY = 4
+POLICY_BITS_IDENTITY = 72
+POLICY_BITS_PROTOCOL = 80
+POLICY_BITS_PORT = 96
+POLICY_DENY = 1
+POLICY_ALLOW = 2
+POLICY_HTTP_ALLOW = 4
+POLICY_HTTP_DENY = 8
+POLICY_DEFAULT = 16
+CT_PROXIED = 1
+CT_SEEN_REPLY = 2
+CT_FIN_FORWARD = 4
+CT_FIN_REPLY = 8
+CT_RESET = 16
+CT_UPSTREAM = 32
+REDIRECT_EGRESS = 1
+REDIRECT_INGRESS = 2
+EVENT_REPLY_RESET = 1
+EVENT_FROM_SOCKET = 2
+EVENT_FROM_NET = 4
+CONFIG_PROXY_UP = 1
+CONFIG_DROP_SILENTLY = 2
+
+
+class Direction(IntEnum):
+    """Directions are seen from the workload: egress leaves it, ingress enters it."""
+
+    DIR_EGRESS = 0
+    DIR_INGRESS = 1
+
+
+class Identity(IntEnum):
+    IDENTITY_UNKNOWN = 0
+    IDENTITY_HOST = 1
+    IDENTITY_WORLD = 2
+    IDENTITY_REMOTE_NODE = 3
+    IDENTITY_HEALTH = 4
+    IDENTITY_KUBE_APISERVER = 5
+
+
+class Verdict(IntEnum):
+    VERDICT_ALLOW = 1
+    VERDICT_DENY = 2
+    VERDICT_REDIRECT = 3
+
+
+class DropReason(IntEnum):
+    """Why a packet went no further. 0 is "it did"."""
+
+    DROP_NONE = 0
+    DROP_POLICY_DENY = 1
+    DROP_POLICY_DEFAULT = 2
+    DROP_NO_POLICY = 3
+    DROP_UNKNOWN_PEER = 4
+    DROP_SPOOFED_SOURCE = 5
+    DROP_MALFORMED = 6
+    DROP_FRAGMENT_UNKNOWN = 7
+    DROP_FRAGMENT_TINY = 8
+    DROP_FRAGMENT_PROXIED = 9
+    DROP_CT_FULL = 10
+    DROP_CT_INVALID = 11
+    DROP_PROXY_MISSING = 12
+    DROP_PROXY_BYPASS = 13
+    DROP_PROXY_PORT = 14
+    DROP_SERVICE_UNTRANSLATED = 15
+    DROP_SERVICE_NO_BACKEND = 16
+    DROP_UNKNOWN_PROTOCOL = 17
+    DROP_SPOOFED_FROM_NET = 18
+    DROP_POLICY_CHANGED = 19
+    DROP_NEEDS_PROXY_NOW = 20
+    DROP_REDIRECT_FULL = 21
+    DROP_AGENT_PORT = 22
+    DROP_EXTENSION_HEADER = 23
+    DROP_PROXY_DOWN = 24
+    DROP_RESET_FAILED = 25
+    DROP_REASON_COUNT = 26
+
+
+class Gauge(IntEnum):
+    """Index of the per-CPU array of single counters."""
+
+    GAUGE_EVENTS_LOST = 0
+    GAUGE_REDIRECTED = 1
+    GAUGE_RESETS_SENT = 2
+    GAUGE_ICMP_SENT = 3
+    GAUGE_ICMP_SUPPRESSED = 4
+    GAUGE_CT_CREATED = 5
+    GAUGE_SERVICE_TRANSLATED = 6
+    GAUGE_COUNT = 7
+
+
+DIR_EGRESS = 0
+DIR_INGRESS = 1
+
+IDENTITY_UNKNOWN = 0
+IDENTITY_HOST = 1
+IDENTITY_WORLD = 2
+IDENTITY_REMOTE_NODE = 3
+IDENTITY_HEALTH = 4
+IDENTITY_KUBE_APISERVER = 5
+
+VERDICT_ALLOW = 1
+VERDICT_DENY = 2
+VERDICT_REDIRECT = 3
+
+DROP_NONE = 0
+DROP_POLICY_DENY = 1
+DROP_POLICY_DEFAULT = 2
+DROP_NO_POLICY = 3
+DROP_UNKNOWN_PEER = 4
+DROP_SPOOFED_SOURCE = 5
+DROP_MALFORMED = 6
+DROP_FRAGMENT_UNKNOWN = 7
+DROP_FRAGMENT_TINY = 8
+DROP_FRAGMENT_PROXIED = 9
+DROP_CT_FULL = 10
+DROP_CT_INVALID = 11
+DROP_PROXY_MISSING = 12
+DROP_PROXY_BYPASS = 13
+DROP_PROXY_PORT = 14
+DROP_SERVICE_UNTRANSLATED = 15
+DROP_SERVICE_NO_BACKEND = 16
+DROP_UNKNOWN_PROTOCOL = 17
+DROP_SPOOFED_FROM_NET = 18
+DROP_POLICY_CHANGED = 19
+DROP_NEEDS_PROXY_NOW = 20
+DROP_REDIRECT_FULL = 21
+DROP_AGENT_PORT = 22
+DROP_EXTENSION_HEADER = 23
+DROP_PROXY_DOWN = 24
+DROP_RESET_FAILED = 25
+DROP_REASON_COUNT = 26
+
+GAUGE_EVENTS_LOST = 0
+GAUGE_REDIRECTED = 1
+GAUGE_RESETS_SENT = 2
+GAUGE_ICMP_SENT = 3
+GAUGE_ICMP_SUPPRESSED = 4
+GAUGE_CT_CREATED = 5
+GAUGE_SERVICE_TRANSLATED = 6
+GAUGE_COUNT = 7
+
+
+class IpcacheKey(ctypes.Structure):
+    """The prefix length stands first because the kernel's LPM trie demands it."""
+
+    _fields_ = [
+        ("prefix_bits", ctypes.c_uint32),
+        ("addr", ctypes.c_uint8 * 16),
+    ]
+
+
+class IpcacheEntry(ctypes.Structure):
+    _fields_ = [
+        ("identity", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+    ]
+
+
+class EndpointEntry(ctypes.Structure):
+    """A pod's attachment. One write of this entry flips policy: set and epoch always change together."""
+
+    _fields_ = [
+        ("ifindex", ctypes.c_uint32),
+        ("policy_set", ctypes.c_uint32),
+        ("epoch", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("identity4", ctypes.c_uint32),
+        ("identity6", ctypes.c_uint32),
+        ("addr4", ctypes.c_uint8 * 16),
+        ("addr6", ctypes.c_uint8 * 16),
+        ("netns_cookie", ctypes.c_uint64),
+    ]
+
+
+class AddrKey(ctypes.Structure):
+    _fields_ = [
+        ("addr", ctypes.c_uint8 * 16),
+    ]
+
+
+class PolicyKey(ctypes.Structure):
+    """Protocol and port stand last because only a suffix can be wild in an LPM key: a port range costs prefixes,
+    not entries. Set, identity and direction are always given whole (POLICY_BITS_IDENTITY), then the protocol
+    (POLICY_BITS_PROTOCOL), then any number of the port's leading bits (up to POLICY_BITS_PORT)."""
+
+    _fields_ = [
+        ("prefix_bits", ctypes.c_uint32),
+        ("set", ctypes.c_uint32),
+        ("identity", ctypes.c_uint32),
+        ("direction", ctypes.c_uint8),
+        ("protocol", ctypes.c_uint8),
+        ("port", _be16),
+    ]
+
+
+class PolicyEntry(ctypes.Structure):
+    _fields_ = [
+        ("flags", ctypes.c_uint32),
+        ("rules", ctypes.c_uint32),
+    ]
+
+
+class CtKey(ctypes.Structure):
+    """Keyed by endpoint and direction besides the tuple: one flow between two pods of a node has two entries, and
+    the client's leg and the proxy's transparently bound leg can have the same five numbers. The tuple is the one
+    of the flow's first packet; answers are looked up with the ends exchanged and the direction turned. ICMP echo:
+    sport is the identifier, dport 0."""
+
+    _fields_ = [
+        ("endpoint", ctypes.c_uint32),
+        ("direction", ctypes.c_uint8),
+        ("protocol", ctypes.c_uint8),
+        ("sport", _be16),
+        ("dport", _be16),
+        ("pad", ctypes.c_uint16),
+        ("saddr", ctypes.c_uint8 * 16),
+        ("daddr", ctypes.c_uint8 * 16),
+    ]
+
+
+class CtEntry(ctypes.Structure):
+    _fields_ = [
+        ("created_ns", ctypes.c_uint64),
+        ("expires_ns", ctypes.c_uint64),
+        ("packets", ctypes.c_uint64),
+        ("bytes", ctypes.c_uint64),
+        ("epoch", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("peer_identity", ctypes.c_uint32),
+        ("rules_peer", ctypes.c_uint32),
+        ("rules_any", ctypes.c_uint32),
+        ("service", ctypes.c_uint32),
+    ]
+
+
+class ServiceKey(ctypes.Structure):
+    """Port 0 with protocol 0 stands for the address as a whole: it tells tc and the socket hooks that the address
+    belongs to a service, whatever the port. Its entry has no backends, so an unknown port of a service is
+    refused."""
+
+    _fields_ = [
+        ("addr", ctypes.c_uint8 * 16),
+        ("port", _be16),
+        ("protocol", ctypes.c_uint8),
+        ("pad", ctypes.c_uint8),
+    ]
+
+
+class ServiceEntry(ctypes.Structure):
+    """Backends stand at backend_base .. backend_base + backend_count - 1; one write of this entry moves to a new
+    block."""
+
+    _fields_ = [
+        ("service", ctypes.c_uint32),
+        ("backend_base", ctypes.c_uint32),
+        ("backend_count", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+    ]
+
+
+class BackendEntry(ctypes.Structure):
+    _fields_ = [
+        ("addr", ctypes.c_uint8 * 16),
+        ("port", _be16),
+        ("pad", ctypes.c_uint16),
+    ]
+
+
+class SockrevKey(ctypes.Structure):
+    """From a socket and the backend it talks to, back to the service that the application named."""
+
+    _fields_ = [
+        ("cookie", ctypes.c_uint64),
+        ("addr", ctypes.c_uint8 * 16),
+        ("port", _be16),
+        ("protocol", ctypes.c_uint8),
+        ("pad", ctypes.c_uint8 * 5),
+    ]
+
+
+class SockrevEntry(ctypes.Structure):
+    _fields_ = [
+        ("addr", ctypes.c_uint8 * 16),
+        ("port", _be16),
+        ("pad", ctypes.c_uint16),
+        ("service", ctypes.c_uint32),
+    ]
+
+
+class SvcflowKey(ctypes.Structure):
+    """From a TCP connection that leaves a pod to the service that the application named; written when it
+    connects."""
+
+    _fields_ = [
+        ("endpoint", ctypes.c_uint32),
+        ("sport", _be16),
+        ("dport", _be16),
+        ("saddr", ctypes.c_uint8 * 16),
+        ("daddr", ctypes.c_uint8 * 16),
+    ]
+
+
+class SvcflowEntry(ctypes.Structure):
+    _fields_ = [
+        ("service", ctypes.c_uint32),
+        ("pad", ctypes.c_uint32),
+    ]
+
+
+class RedirectKey(ctypes.Structure):
+    """As accept() shows it: the peer's address, then the local address (the destination after translation)."""
+
+    _fields_ = [
+        ("saddr", ctypes.c_uint8 * 16),
+        ("daddr", ctypes.c_uint8 * 16),
+        ("sport", _be16),
+        ("dport", _be16),
+    ]
+
+
+class RedirectRecord(ctypes.Structure):
+    _fields_ = [
+        ("time_ns", ctypes.c_uint64),
+        ("src_identity", ctypes.c_uint32),
+        ("dst_identity", ctypes.c_uint32),
+        ("src_endpoint", ctypes.c_uint32),
+        ("dst_endpoint", ctypes.c_uint32),
+        ("src_set", ctypes.c_uint32),
+        ("dst_set", ctypes.c_uint32),
+        ("src_epoch", ctypes.c_uint32),
+        ("dst_epoch", ctypes.c_uint32),
+        ("service", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+    ]
+
+
+class FragKey(ctypes.Structure):
+    _fields_ = [
+        ("saddr", ctypes.c_uint8 * 16),
+        ("daddr", ctypes.c_uint8 * 16),
+        ("id", ctypes.c_uint32),
+        ("protocol", ctypes.c_uint8),
+        ("pad", ctypes.c_uint8 * 3),
+    ]
+
+
+class FragEntry(ctypes.Structure):
+    """The ports of the first fragment, so that later ones are the same flow. Written only after an allow."""
+
+    _fields_ = [
+        ("expires_ns", ctypes.c_uint64),
+        ("sport", _be16),
+        ("dport", _be16),
+        ("pad", ctypes.c_uint32),
+    ]
+
+
+class FlowEvent(ctypes.Structure):
+    """One decision. Allowed flows give one when they begin, denied packets one each."""
+
+    _fields_ = [
+        ("time_ns", ctypes.c_uint64),
+        ("endpoint", ctypes.c_uint32),
+        ("peer_endpoint", ctypes.c_uint32),
+        ("src_identity", ctypes.c_uint32),
+        ("dst_identity", ctypes.c_uint32),
+        ("policy_set", ctypes.c_uint32),
+        ("rules_peer", ctypes.c_uint32),
+        ("rules_any", ctypes.c_uint32),
+        ("service", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("reason", ctypes.c_uint16),
+        ("verdict", ctypes.c_uint8),
+        ("direction", ctypes.c_uint8),
+        ("protocol", ctypes.c_uint8),
+        ("tcp_flags", ctypes.c_uint8),
+        ("sport", _be16),
+        ("dport", _be16),
+        ("bytes", ctypes.c_uint16),
+        ("saddr", ctypes.c_uint8 * 16),
+        ("daddr", ctypes.c_uint8 * 16),
+    ]
+
+
+class Counter(ctypes.Structure):
+    """Index of the per-CPU counter array: reason * 2 + direction (forwarded packets under DROP_NONE)."""
+
+    _fields_ = [
+        ("packets", ctypes.c_uint64),
+        ("bytes", ctypes.c_uint64),
+    ]
+
+
+class TokenBucket(ctypes.Structure):
+    """Limits the ICMP answers of a node: one entry, index 0."""
+
+    _fields_ = [
+        ("time_ns", ctypes.c_uint64),
+        ("tokens", ctypes.c_uint64),
+    ]
+
+
+class NodeConfig(ctypes.Structure):
+    """One entry, index 0. Marks live inside mark_mask, clear of kube-proxy's, Calico's and Cilium's bits."""
+
+    _fields_ = [
+        ("flags", ctypes.c_uint32),
+        ("mark_mask", ctypes.c_uint32),
+        ("mark_to_proxy", ctypes.c_uint32),
+        ("mark_from_proxy", ctypes.c_uint32),
+        ("mark_own_answer", ctypes.c_uint32),
+        ("proxy_port", _be16),
+        ("agent_port", _be16),
+        ("icmp_per_second", ctypes.c_uint32),
+        ("tcp_established_s", ctypes.c_uint32),
+        ("tcp_opening_s", ctypes.c_uint32),
+        ("tcp_closing_s", ctypes.c_uint32),
+        ("udp_s", ctypes.c_uint32),
+        ("icmp_s", ctypes.c_uint32),
+    ]
+
+
+class DatapathMeta(ctypes.Structure):
+    """One entry, index 0: which unit and which layouts the pinned programs were made from."""
+
+    _fields_ = [
+        ("unit_sha256", ctypes.c_uint8 * 32),
+        ("layout_sha256", ctypes.c_uint8 * 32),
+    ]
+
+
+class MapMeta(ctypes.Structure):
+    """One entry per map: the hash of its key's and value's fields, so that a changed layout moves only what it
+    must."""
+
+    _fields_ = [
+        ("name", ctypes.c_uint8 * 16),
+        ("fields_sha256", ctypes.c_uint8 * 32),
+    ]
+
+
+STRUCTS: dict[str, type[ctypes.Structure]] = {
+    "ipcache_key": IpcacheKey,
+    "ipcache_entry": IpcacheEntry,
+    "endpoint_entry": EndpointEntry,
+    "addr_key": AddrKey,
+    "policy_key": PolicyKey,
+    "policy_entry": PolicyEntry,
+    "ct_key": CtKey,
+    "ct_entry": CtEntry,
+    "service_key": ServiceKey,
+    "service_entry": ServiceEntry,
+    "backend_entry": BackendEntry,
+    "sockrev_key": SockrevKey,
+    "sockrev_entry": SockrevEntry,
+    "svcflow_key": SvcflowKey,
+    "svcflow_entry": SvcflowEntry,
+    "redirect_key": RedirectKey,
+    "redirect_record": RedirectRecord,
+    "frag_key": FragKey,
+    "frag_entry": FragEntry,
+    "flow_event": FlowEvent,
+    "counter": Counter,
+    "token_bucket": TokenBucket,
+    "node_config": NodeConfig,
+    "datapath_meta": DatapathMeta,
+    "map_meta": MapMeta,
+}
+"""By the name in C."""

@@ -1,0 +1,104 @@
+"""The one spelling of an HTTP path and of a host that policy compares.
+
+A request line can spell one path in many ways, and an upstream may read them as one. What is surely equal is made equal
+(escaped unreserved characters, the case of escapes); what is ambiguous raises `AmbiguousPath` and becomes a 400: it is
+never repaired. Manifests go through the same functions, so both sides of a comparison are spelt alike.
+"""
+
+from __future__ import annotations
+
+_HEX = frozenset(b"0123456789abcdefABCDEF")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b"%\\#?")
+"""Bytes that mean themselves. A query or fragment mark never gets here."""
+_FORBIDDEN_ESCAPES = {0x2F: "an encoded slash", 0x5C: "an encoded backslash", 0x00: "an encoded NUL"}
+
+
+class AmbiguousPath(ValueError):
+    """A path that two programs could read differently; the text says what is wrong with it."""
+
+
+def normalize_path(raw: bytes) -> str:
+    """The path of an origin-form request target: without query, unreserved characters decoded. Raises AmbiguousPath.
+
+    `*` (the target of OPTIONS for a whole server) stays `*`. The caller has cut an absolute form to its path.
+    """
+    path, _, _ = raw.partition(b"?")
+    if path == b"*":
+        return "*"
+    if not path.startswith(b"/"):
+        raise AmbiguousPath("the path does not begin with a slash")
+    text = path.decode("ascii") if _PLAIN.issuperset(path) else _decode(path)
+    if "/." in text:
+        _refuse_dot_segments(text)
+    return text
+
+
+def _decode(path: bytes) -> str:
+    """Unreserved escapes decoded, other escapes in upper case, bytes beyond ASCII escaped."""
+    out: list[str] = []
+    position = 0
+    while position < len(path):
+        byte = path[position]
+        if byte == 0x25:
+            digits = path[position + 1 : position + 3]
+            if len(digits) != 2 or digits[0] not in _HEX or digits[1] not in _HEX:
+                raise AmbiguousPath("a percent sign without two hexadecimal digits")
+            out.append(_escape(int(digits, 16)))
+            position += 3
+            continue
+        if byte in _PLAIN:
+            out.append(chr(byte))
+        elif byte >= 0x80:
+            out.append(f"%{byte:02X}")
+        else:
+            raise AmbiguousPath(_unwanted(byte))
+        position += 1
+    return "".join(out)
+
+
+def _escape(byte: int) -> str:
+    if byte in _UNRESERVED:
+        return chr(byte)
+    if byte in _FORBIDDEN_ESCAPES:
+        raise AmbiguousPath(_FORBIDDEN_ESCAPES[byte])
+    if byte < 0x20 or byte == 0x7F:
+        raise AmbiguousPath("an encoded control character")
+    return f"%{byte:02X}"
+
+
+def _unwanted(byte: int) -> str:
+    if byte == 0x5C:
+        return "a backslash"
+    if byte == 0x23:
+        return "a fragment"
+    if byte == 0:
+        return "a NUL"
+    return "a space" if byte == 0x20 else "a control character"
+
+
+def _refuse_dot_segments(text: str) -> None:
+    """`.` and `..`, also with a parameter behind them: Java containers cut `..;x` to `..`."""
+    for segment in text.split("/"):
+        name = segment.partition(";")[0].partition("%3B")[0]
+        if name in (".", ".."):
+            raise AmbiguousPath(f"a dot segment ({segment})")
+
+
+def merge_slashes(path: str) -> str:
+    """The path as an upstream sees it that takes several slashes for one. Deny rules look at this spelling too."""
+    while "//" in path:
+        path = path.replace("//", "/")
+    return path
+
+
+def normalize_host(raw: str) -> str:
+    """A Host header or authority as policy compares it: lower case, without port and without the root's dot."""
+    host = raw.strip().lower()
+    if host.startswith("["):
+        inside, bracket, _ = host[1:].partition("]")
+        return inside if bracket else host
+    name, colon, port = host.rpartition(":")
+    if colon and ":" not in name and (port == "" or port.isdecimal()):
+        host = name
+    return host.removesuffix(".")
