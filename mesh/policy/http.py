@@ -1,0 +1,205 @@
+"""Requests: whether one matches, and one direction's verdict in the form that a proxy asks again and again.
+
+`prepare` does everything that depends only on the peer and the port; `HttpHalf.decide` looks at a request. `decide` in
+`mesh.policy.decide` is made of the same two steps, so the proxy and the simulator cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mesh.model import (
+    Action,
+    DirectionPolicy,
+    HalfDecision,
+    HeaderMatch,
+    HttpMatch,
+    HttpRequest,
+    IdentityId,
+    Layer,
+    Match,
+    PathMatch,
+    ResolvedRule,
+    RuleRef,
+    Verdict,
+)
+from mesh.paths import AmbiguousPath, merge_slashes, normalize_host, normalize_path
+from mesh.patterns import compile_pattern
+
+__all__ = ["AmbiguousPath", "HttpHalf", "PreparedMatch", "matches", "normalize_host", "normalize_path", "prepare"]
+
+
+def matches(match: HttpMatch, request: HttpRequest) -> bool:
+    """Whether an entry of an Allow rule matches a request."""
+    return PreparedMatch(match, Action.ALLOW).holds(request)
+
+
+class PreparedMatch:
+    """One entry of `http:`, ready to be asked.
+
+    For a Deny rule a request also matches where a lenient upstream would read it as one that does: a method in lower
+    case, several slashes for one. Reading more into a request may only take away.
+    """
+
+    __slots__ = ("_deny", "_exact", "_headers", "_hosts", "_methods", "_patterns", "_prefixes", "_wants_path")
+
+    def __init__(self, match: HttpMatch, action: Action) -> None:
+        self._deny = action is Action.DENY
+        self._methods = frozenset(match.methods)
+        self._hosts = frozenset(match.hosts)
+        self._exact = frozenset(path.value for path in match.paths if path.match is Match.EXACT)
+        self._prefixes = tuple(_elements(path) for path in match.paths if path.match is Match.PREFIX)
+        self._patterns = tuple(compile_pattern(path.value) for path in match.paths if path.match is Match.REGEX)
+        self._wants_path = bool(match.paths)
+        self._headers = match.headers
+
+    def holds(self, request: HttpRequest) -> bool:
+        if self._methods and not self._method_holds(request.method):
+            return False
+        if self._hosts and request.host.removesuffix(".") not in self._hosts:
+            return False
+        if self._wants_path and not self._path_holds(request.path):
+            return False
+        return all(_header_holds(match, request.headers) for match in self._headers)
+
+    def _method_holds(self, method: str) -> bool:
+        # Method names are case-sensitive (RFC 9110, 9.1), but not every server knows.
+        return method in self._methods or (self._deny and method.upper() in self._methods)
+
+    def _path_holds(self, path: str) -> bool:
+        if self._one_path_holds(path):
+            return True
+        return self._deny and "//" in path and self._one_path_holds(merge_slashes(path))
+
+    def _one_path_holds(self, path: str) -> bool:
+        if path in self._exact:
+            return True
+        for prefix in self._prefixes:
+            if path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix)] == "/"):
+                return True
+        return any(pattern.fullmatch(path) for pattern in self._patterns)
+
+
+def _elements(path: PathMatch) -> str:
+    """A prefix without its last slash: `/api/` and `/api` mean the same elements."""
+    return path.value.rstrip("/")
+
+
+def _header_holds(match: HeaderMatch, headers: tuple[tuple[str, str], ...]) -> bool:
+    """Any value of a header that stands there several times may match; absent means that there is none."""
+    if match.match is Match.ABSENT:
+        return all(name != match.name for name, _ in headers)
+    return any(name == match.name and _value_holds(match, value) for name, value in headers)
+
+
+def _value_holds(match: HeaderMatch, value: str) -> bool:
+    match match.match:
+        case Match.EXACT:
+            return value == match.value
+        case Match.PREFIX:
+            return value.startswith(match.value)
+        case Match.REGEX:
+            return compile_pattern(match.value).fullmatch(value)
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Conditional:
+    """A rule about requests."""
+
+    ref: RuleRef
+    matches: tuple[PreparedMatch, ...]
+
+    def holds(self, request: HttpRequest) -> bool:
+        return any(match.holds(request) for match in self.matches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpHalf:
+    """One direction's verdict on one peer and port. Without conditional rules it is settled at L4."""
+
+    settled: HalfDecision | None
+    """The verdict, where no request can change it."""
+    open: bool = False
+    """Let in whatever no Deny rule matches."""
+    opened_by: tuple[RuleRef, ...] = ()
+    allows: tuple[_Conditional, ...] = ()
+    denies: tuple[_Conditional, ...] = ()
+    closed_by: tuple[RuleRef, ...] = field(default=())
+    """The policies whose conditional rules opened the port, for requests that none of them matches."""
+
+    @property
+    def needs_l7(self) -> bool:
+        return self.settled is None
+
+    def decide(self, request: HttpRequest | None) -> HalfDecision:
+        """The verdict on a request; without one, what L4 does: let the connection through to the proxy."""
+        if self.settled is not None:
+            return self.settled
+        if request is None:
+            refs = (*self.opened_by, *(rule.ref for rule in (*self.allows, *self.denies)))
+            return _l7(Verdict.ALLOW, refs)
+        denying = tuple(rule.ref for rule in self.denies if rule.holds(request))
+        if denying:
+            return _l7(Verdict.DENY, denying)
+        if self.open:
+            return _l7(Verdict.ALLOW, self.opened_by, default=not self.opened_by)
+        allowing = tuple(rule.ref for rule in self.allows if rule.holds(request))
+        if allowing:
+            return _l7(Verdict.ALLOW, allowing)
+        return _l7(Verdict.DENY, self.closed_by, default=True)
+
+
+def _l7(verdict: Verdict, refs: tuple[RuleRef, ...], *, default: bool = False) -> HalfDecision:
+    return HalfDecision(verdict=verdict, layer=Layer.L7, needs_l7=True, decided_by=refs, default=default)
+
+
+def _settled(verdict: Verdict, refs: tuple[RuleRef, ...], *, default: bool = False) -> HttpHalf:
+    half = HalfDecision(verdict=verdict, layer=Layer.L3L4, needs_l7=False, decided_by=refs, default=default)
+    return HttpHalf(settled=half)
+
+
+def covering(direction: DirectionPolicy, peer: IdentityId, protocol: int, port: int) -> list[ResolvedRule]:
+    """The rules that speak of this peer and port."""
+    return [
+        rule
+        for rule in direction.rules
+        if any(
+            (grant.peers is None or peer in grant.peers) and any(ports.covers(protocol, port) for ports in grant.ports)
+            for grant in rule.grants
+        )
+    ]
+
+
+def prepare(direction: DirectionPolicy, peer: IdentityId, protocol: int, port: int) -> HttpHalf:
+    """One direction's verdict on a peer and a port, as far as it can be had without a request.
+
+    The peers that no policy is asked about (a node for its own pods, an unknown address) are `mesh.policy.decide`'s.
+    """
+    rules = covering(direction, peer, protocol, port)
+    denying = tuple(rule.ref for rule in rules if rule.http is None and rule.action is Action.DENY)
+    if denying:
+        return _settled(Verdict.DENY, denying)
+    plain = tuple(rule.ref for rule in rules if rule.http is None)
+    allows, denies = (_conditional(rules, action) for action in (Action.ALLOW, Action.DENY))
+    is_open = bool(plain) or not direction.default_deny
+    if not is_open and not allows:
+        return _settled(Verdict.DENY, direction.selected_by, default=True)
+    if is_open and not denies:
+        return _settled(Verdict.ALLOW, plain, default=not plain)
+    return HttpHalf(
+        settled=None,
+        open=is_open,
+        opened_by=plain,
+        allows=() if is_open else allows,
+        denies=denies,
+        closed_by=tuple(dict.fromkeys(RuleRef(policy=rule.ref.policy, kind=rule.ref.kind) for rule in allows)),
+    )
+
+
+def _conditional(rules: list[ResolvedRule], action: Action) -> tuple[_Conditional, ...]:
+    return tuple(
+        _Conditional(ref=rule.ref, matches=tuple(PreparedMatch(match, action) for match in rule.http))
+        for rule in rules
+        if rule.http is not None and rule.action is action
+    )

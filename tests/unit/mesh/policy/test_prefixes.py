@@ -1,0 +1,52 @@
+"""Longest prefixes and containing ones, against the plain way of finding them."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.model import Address, Prefix
+from mesh.policy.prefixes import PrefixTable, contains, host_prefix, supernets
+
+addresses = st.one_of(
+    st.integers(0x0A000000, 0x0A00000F).map(IPv4Address),
+    st.integers(0, 15).map(lambda low: IPv6Address((0xFD << 120) | low)),
+)
+prefixes = st.builds(
+    lambda address, bits: ip_network((address, (24 if address.version == 4 else 120) + bits), strict=False),
+    addresses,
+    st.integers(0, 8),
+)
+
+
+@given(st.lists(prefixes, max_size=8), addresses)
+def test_lookups_agree_with_a_walk(blocks: list[Prefix], address: Address) -> None:
+    table = PrefixTable({block: str(block) for block in blocks})
+    inside = {block for block in blocks if address in block}
+    assert table.containing(address) == inside
+    assert table.longest(address) == (str(max(inside, key=lambda block: block.prefixlen)) if inside else None)
+
+
+def test_everything_contains_everything_of_its_family() -> None:
+    table = PrefixTable({ip_network("0.0.0.0/0"): "v4"})
+    assert table.longest(ip_address("1.2.3.4")) == "v4"
+    assert table.longest(ip_address("::1")) is None
+
+
+def test_containment_keeps_families_apart() -> None:
+    assert contains(ip_network("10.0.0.0/8"), ip_network("10.1.0.0/16"))
+    assert contains(ip_network("fd00::/8"), ip_network("fd00::/8"))
+    assert not contains(ip_network("10.1.0.0/16"), ip_network("10.0.0.0/8"))
+    assert not contains(ip_network("::/0"), ip_network("10.0.0.0/8"))
+
+
+def test_supernets_include_the_prefix_itself() -> None:
+    wide, narrow, other = ip_network("10.0.0.0/8"), ip_network("10.1.0.0/16"), ip_network("11.0.0.0/8")
+    assert supernets([wide, narrow, other], narrow) == {wide, narrow}
+
+
+def test_an_address_is_a_prefix_of_its_own() -> None:
+    assert host_prefix(ip_address("10.0.0.1")) == ip_network("10.0.0.1/32")
+    assert host_prefix(ip_address("fd00::1")) == ip_network("fd00::1/128")
