@@ -1,0 +1,57 @@
+"""May this node have a certificate? Pure: facts in, None or the reason of a refusal out.
+
+Two ways in: a join token, or the certificate that the node holds already (renewal). In both, a name belongs to the key
+that joined with it first, until someone deletes the node.
+"""
+
+from __future__ import annotations
+
+import re
+
+from controller.ca import tokens
+from controller.store import StoredNode, StoredToken
+
+_NODE = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+def objection_to_join(
+    *,
+    node: str,
+    key_hash: str,
+    presented: tokens.Presented | None,
+    token: StoredToken | None,
+    registered: StoredNode | None,
+    now_s: int,
+) -> str | None:
+    """For a node that comes with a token. `token` is the row of the name that it presented."""
+    if presented is None:
+        return "the join token is not of the form NAME.SECRET; make one with `weft token create`"
+    if token is None or not tokens.same_secret(presented, token.secret_hash):
+        # One answer for both, so that names of tokens cannot be found out.
+        return f"join token {presented.name} is not known or its secret is wrong; make one with `weft token create`"
+    if token.expires_s <= now_s:
+        return f"join token {presented.name} has expired; make one with `weft token create`"
+    reason = _objection_to_name(node)
+    if reason:
+        return reason
+    if token.node and token.node != node:
+        return f"join token {presented.name} is good for node {token.node} only, not for {node}"
+    if registered is not None and registered.key_hash != key_hash:
+        return f"node {node} has joined before with another key; `weft delete node {node}` frees the name"
+    return None
+
+
+def objection_to_renewal(*, node: str, peer_node: str, peer_key_hash: str, registered: StoredNode | None) -> str | None:
+    """For a node that comes with its certificate. The new certificate may be for a new key."""
+    reason = _objection_to_name(node)
+    if reason:
+        return reason
+    if peer_node != node:
+        return f"the certificate shown is that of node {peer_node}, not of {node}"
+    if registered is None or registered.key_hash != peer_key_hash:
+        return f"node {node} is not registered with the key of its certificate; join again with a token"
+    return None
+
+
+def _objection_to_name(node: str) -> str | None:
+    return None if _NODE.fullmatch(node) else f"{node[:60]!r} is not a node name (lower-case letters, digits, - and .)"

@@ -1,0 +1,322 @@
+"""The admin API on a unix socket: what the command line and the lab ask for. Moves messages; decides nothing.
+
+Whoever can open the socket (root) may do everything. Input that is refused comes back in the reply, problem by problem;
+a question that makes no sense is INVALID_ARGUMENT, something that is not there NOT_FOUND, each with a sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from controller import simulate, status
+from controller.ca import tokens
+from controller.ca.authority import Authority
+from controller.directory import DirectorySource
+from controller.errors import ControllerError, NoSuchThing, StoreError, StoreFull
+from controller.fleet import CommandFailed, Fleet
+from controller.flows import End, FlowFilter, Flows
+from controller.intake import Document, Intake, Outcome
+from controller.intent import KUBELET, USER, Entry
+from controller.kinds import kind_of, kinds_of
+from controller.publisher import Publisher
+from controller.question import BadQuestion
+from controller.snapshot import ClusterView
+from controller.store import ObjectId, Store, StoredToken
+from controller.telemetry import Telemetry
+from controller.watches import Event
+from mesh.api import mesh_pb2 as pb
+from mesh.api import mesh_pb2_grpc
+from mesh.api.answers import flow_to_json, identity_to_json
+from mesh.model import Verdict
+from mesh.objects.errors import ObjectsRefused, Problem
+from mesh.objects.kinds import KINDS
+
+log = logging.getLogger(__name__)
+
+COMMAND_S = 20.0
+TOKEN_S = 24 * 3600
+TOKEN_LONGEST_S = 366 * 24 * 3600
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminParts:
+    """What the service speaks for."""
+
+    store: Store
+    authority: Authority
+    intake: Intake
+    publisher: Publisher
+    fleet: Fleet
+    flows: Flows
+    source: DirectorySource | None
+    telemetry: Telemetry
+
+
+class AdminService(mesh_pb2_grpc.AdminServicer):
+    def __init__(self, parts: AdminParts) -> None:
+        self._parts = parts
+
+    # ---- objects --------------------------------------------------------------------------------------------------
+
+    async def Apply(self, request: pb.ApplyRequest, context: Context) -> pb.ApplyReply:
+        source = KUBELET if request.status else USER
+        try:
+            async with _explained(context):
+                outcome = await self._parts.intake.apply(
+                    _documents(request.documents), source=source, dry_run=request.dry_run
+                )
+        except ObjectsRefused as refused:
+            self._parts.telemetry.applied(source, "refused")
+            return self._refused(refused)
+        self._parts.telemetry.applied(source, "done")
+        return _applied(outcome)
+
+    async def Delete(self, request: pb.DeleteRequest, context: Context) -> pb.ApplyReply:
+        try:
+            async with _explained(context):
+                outcome = await self._delete(request)
+        except ObjectsRefused as refused:
+            return self._refused(refused)
+        return _applied(outcome)
+
+    async def _delete(self, request: pb.DeleteRequest) -> Outcome:
+        parts = self._parts
+        ids: list[ObjectId] = []
+        freed = ""
+        if request.kind:
+            kind = kind_of(request.kind)
+            namespace = (request.namespace or "default") if KINDS[kind].namespaced else ""
+            key = (kind, namespace, request.name)
+            if kind == "Node" and key not in parts.intake.intent.entries and parts.store.node(request.name):
+                # Joined, but nobody made an object for it.
+                freed = request.name
+            else:
+                ids.append(key)
+        outcome = await parts.intake.delete(
+            ids, documents=_documents(request.documents), ignore_missing=request.ignore_missing
+        )
+        nodes = [name for kind, _, name in (change.id for change in outcome.changes) if kind == "Node"]
+        for name in dict.fromkeys([*nodes, *([freed] if freed else [])]):
+            parts.store.remove_node(name)
+            parts.fleet.forget(name)
+        return outcome
+
+    def _refused(self, refused: ObjectsRefused) -> pb.ApplyReply:
+        return pb.ApplyReply(revision=self._parts.intake.intent.revision, refused=_problems(refused.problems))
+
+    async def Get(self, request: pb.GetRequest, context: Context) -> pb.GetReply:
+        async with _explained(context):
+            kinds = kinds_of(request.kind)
+            intent = self._parts.intake.intent
+            found = [
+                entry
+                for (kind, namespace, name), entry in intent.entries.items()
+                if kind in kinds
+                and (request.all_namespaces or not namespace or namespace == (request.namespace or "default"))
+                and (not request.name or name == request.name)
+            ]
+            if request.name and not found:
+                place = f" in namespace {request.namespace or 'default'}" if not request.all_namespaces else ""
+                raise NoSuchThing(f"there is no {'/'.join(kinds)} {request.name}{place}")
+        order = {kind: i for i, kind in enumerate(kinds)}
+        found.sort(key=lambda entry: (order[entry.object.kind], entry.object.key))
+        return pb.GetReply(objects=[json.dumps(entry.document()) for entry in found], revision=intent.revision)
+
+    async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchEvent]:
+        intake = self._parts.intake
+        async with _explained(context):
+            kinds = frozenset(kind for word in request.kinds for kind in kinds_of(word))
+        # Followed first, then listed, without a pause between: nothing falls in the gap.
+        watch = intake.watches.add(kinds)
+        try:
+            intent = intake.intent
+            for key, entry in list(intent.entries.items()):
+                if watch.wants(key):
+                    yield _event("put", entry, intent.revision)
+            yield pb.WatchEvent(verb="synced", revision=intent.revision)
+            while (event := await watch.next()) is not None:
+                yield _changed(event)
+        finally:
+            intake.watches.remove(watch)
+        if watch.overflowed:
+            self._parts.telemetry.overflowed()
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "this watch fell behind; watch again")
+
+    # ---- questions ------------------------------------------------------------------------------------------------
+
+    async def Status(self, request: pb.StatusRequest, context: Context) -> pb.Answer:
+        parts = self._parts
+        async with _explained(context):
+            joined = parts.store.nodes()
+        return _answer(status.status(parts.intake.intent, parts.publisher, parts.fleet, parts.source, joined))
+
+    async def PolicyShow(self, request: pb.PolicyShowRequest, context: Context) -> pb.Answer:
+        async with _explained(context):
+            return _answer(simulate.show(self._view(), request.namespace or "default", request.pod))
+
+    async def PolicyCheck(self, request: pb.PolicyCheckRequest, context: Context) -> pb.Answer:
+        question = simulate.CheckQuestion(
+            source=request.source,
+            destination=request.destination,
+            port=request.port,
+            port_name=request.port_name,
+            protocol=request.protocol,
+            method=request.method,
+            path=request.path,
+            host=request.host,
+            headers=tuple((label.key, label.value) for label in request.headers),
+        )
+        async with _explained(context):
+            view, intent = self._view(), self._parts.intake.intent
+            return _answer(await asyncio.to_thread(simulate.check, view, intent, question))
+
+    async def Identities(self, request: pb.IdentitiesRequest, context: Context) -> pb.Answer:
+        async with _explained(context):
+            view = self._view()
+        pods: dict[int, list[str]] = {}
+        for pod in view.policy.pods.values():
+            for number in dict.fromkeys(identity for _, identity in pod.addresses):
+                pods.setdefault(number, []).append(pod.key)
+        rows = [
+            {**identity_to_json(identity), "pods": pods.get(number, [])}
+            for number, identity in sorted(view.identities.items())
+        ]
+        return _answer({"identities": rows, "revision": view.revision})
+
+    def _view(self) -> ClusterView:
+        view = self._parts.publisher.view
+        if view is None:
+            raise ControllerError("nothing is compiled yet; `weft status` says why")
+        return view
+
+    async def Observe(self, request: pb.ObserveRequest, context: Context) -> AsyncIterator[pb.Answer]:
+        flows = self._parts.flows
+        async with _explained(context):
+            wanted = _filter(request)
+        follower = flows.follow(wanted) if request.follow else None
+        try:
+            # One who follows and asks for nothing past gets what comes from now on.
+            if follower is None or request.since_ns or request.limit:
+                for flow in flows.past(wanted, request.limit):
+                    yield _answer(flow_to_json(flow))
+            while follower is not None and (flow_now := await follower.next()) is not None:
+                lost = follower.take_lost()
+                if lost:
+                    yield _answer({"lost": lost})
+                yield _answer(flow_to_json(flow_now))
+        finally:
+            if follower is not None:
+                flows.leave(follower)
+
+    # ---- nodes ----------------------------------------------------------------------------------------------------
+
+    async def NodeCommand(self, request: pb.NodeCommandRequest, context: Context) -> AsyncIterator[pb.NodeAnswer]:
+        fleet = self._parts.fleet
+        nodes = [request.node] if request.node else sorted(fleet.links)
+
+        async def ask(node: str) -> pb.NodeAnswer:
+            try:
+                answer = await fleet.ask(node, request.name, request.arguments, COMMAND_S)
+            except CommandFailed as failed:
+                return pb.NodeAnswer(node=node, error=str(failed))
+            return pb.NodeAnswer(node=node, json=answer)
+
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(ask(node), name=f"ask-{node}") for node in nodes]
+        for task in asked:
+            yield task.result()
+
+    async def CreateToken(self, request: pb.CreateTokenRequest, context: Context) -> pb.CreateTokenReply:
+        parts = self._parts
+        lifetime = request.ttl_s or TOKEN_S
+        async with _explained(context):
+            if lifetime > TOKEN_LONGEST_S:
+                raise BadQuestion(f"a token lives {TOKEN_LONGEST_S // 86400} days at most")
+            now = int(time.time())
+            presented, text = tokens.make(parts.authority.hash)
+            parts.store.put_token(
+                StoredToken(
+                    name=presented.name, secret_hash=tokens.secret_hash(presented), node=request.node,
+                    expires_s=now + lifetime,
+                ),
+                now_s=now,
+            )
+        log.info("join token %s made for %s", presented.name, f"node {request.node}" if request.node else "any node")
+        return pb.CreateTokenReply(token=text)
+
+
+@contextlib.asynccontextmanager
+async def _explained(context: Context) -> AsyncIterator[None]:
+    """Failures of the controller as gRPC's codes, with their sentence."""
+    try:
+        yield
+    except BadQuestion as error:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+    except NoSuchThing as error:
+        await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+    except StoreFull as error:
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+    except StoreError as error:
+        await context.abort(grpc.StatusCode.INTERNAL, str(error))
+    except ControllerError as error:
+        await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+
+
+def _filter(request: pb.ObserveRequest) -> FlowFilter:
+    try:
+        return FlowFilter(
+            source=End.read(request.source),
+            destination=End.read(request.destination),
+            verdict=Verdict(request.verdict) if request.verdict else None,
+            http_status=tuple(request.http_status),
+            namespace=request.namespace,
+            since_ns=request.since_ns,
+        )
+    except ValueError as error:
+        raise BadQuestion(str(error)) from None
+
+
+def _documents(documents: Iterable[pb.Document]) -> list[Document]:
+    return [Document(document.file, document.text) for document in documents]
+
+
+def _problems(problems: Sequence[Problem]) -> Iterator[pb.Problem]:
+    for problem in problems:
+        yield pb.Problem(
+            file=problem.file, object=problem.object, field=problem.field, reason=problem.reason, line=problem.line
+        )
+
+
+def _applied(outcome: Outcome) -> pb.ApplyReply:
+    return pb.ApplyReply(
+        revision=outcome.revision,
+        changes=[
+            pb.Change(verb=change.verb, kind=change.id[0], namespace=change.id[1], name=change.id[2])
+            for change in outcome.changes
+        ],
+        warnings=_problems(outcome.warnings),
+    )
+
+
+def _event(verb: str, entry: Entry, revision: int) -> pb.WatchEvent:
+    return pb.WatchEvent(verb=verb, object=json.dumps(entry.document()), revision=revision)
+
+
+def _changed(event: Event) -> pb.WatchEvent:
+    return _event("remove" if event.removed else "put", event.entry, event.revision)
+
+
+def _answer(document: dict[str, Any]) -> pb.Answer:
+    return pb.Answer(json=json.dumps(document))

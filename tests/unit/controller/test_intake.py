@@ -1,0 +1,90 @@
+"""One change at a time, all or nothing, and what was stored is what is in force."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from controller.errors import NoSuchThing, StoreError
+from controller.intake import Document, Intake, text_of
+from controller.intent import DIRECTORY
+from controller.store import Store
+from mesh.objects.errors import ObjectsRefused
+from tests.unit.controller.manifests import SHOP, namespace, pod
+
+CIDRS = (ip_network("10.96.0.0/16"),)
+
+
+def test_what_was_applied_is_read_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = Store(tmp_path / "store.db")
+        intake = Intake(store, CIDRS)
+        await intake.apply([Document("a", SHOP)])
+        assert intake.changed.is_set()
+        before = intake.intent
+        store.close()
+        store = Store(tmp_path / "store.db")
+        assert Intake(store, CIDRS).intent == before
+        store.close()
+
+    asyncio.run(main())
+
+
+def test_a_store_that_fails_leaves_the_intent(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = Store(tmp_path / "store.db")
+        intake = Intake(store, CIDRS)
+        before = intake.intent
+        with store.transaction() as cursor:
+            cursor.execute("UPDATE counters SET value = 99 WHERE name = 'revision'")
+        with pytest.raises(StoreError):
+            await intake.apply([Document("a", pod("web"))])
+        assert intake.intent is before
+        assert not intake.changed.is_set()
+        store.close()
+
+    asyncio.run(main())
+
+
+def test_changes_that_come_at_once_follow_each_other(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = Store(tmp_path / "store.db")
+        intake = Intake(store, CIDRS)
+        outcomes = await asyncio.gather(*(intake.apply([Document("a", pod(f"p-{i}"))]) for i in range(10)))
+        assert sorted(outcome.revision for outcome in outcomes) == list(range(2, 12))
+        assert len(intake.intent.entries) == 10
+        store.close()
+
+    asyncio.run(main())
+
+
+def test_problems_of_all_files_come_together(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = Store(tmp_path / "store.db")
+        with pytest.raises(ObjectsRefused) as refused:
+            await Intake(store, CIDRS).apply([Document("a", "{"), Document("b", namespace("BAD"))])
+        assert {problem.file for problem in refused.value.problems} == {"a", "b"}
+        store.close()
+
+    asyncio.run(main())
+
+
+def test_deleting_names_what_is_missing_and_what_the_directory_owns(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = Store(tmp_path / "store.db")
+        intake = Intake(store, CIDRS)
+        with pytest.raises(NoSuchThing, match="there is no Pod default/web"):
+            await intake.delete([("Pod", "default", "web")])
+        await intake.apply([Document("a", pod("web"))], source=DIRECTORY)
+        with pytest.raises(ObjectsRefused, match="remove it from its file"):
+            await intake.delete([("Pod", "default", "web")])
+        store.close()
+
+    asyncio.run(main())
+
+
+def test_names_as_messages_write_them() -> None:
+    assert (text_of(("Pod", "a", "b")), text_of(("Node", "", "n"))) == ("Pod a/b", "Node n")

@@ -1,0 +1,45 @@
+"""The answer of `weft status`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+from tests.unit.controller.manifests import SHOP
+from tests.unit.controller.running import NodeKey, running
+
+
+def test_a_node_that_joined_and_is_away_keeps_the_cluster_from_being_settled(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(tmp_path) as controller:
+            await controller.apply(SHOP)
+            await controller.served()
+            status = await controller.status()
+            assert (status["settled"], status["nodes"]) == (True, [])
+            assert status["objects"] == {"EndpointSlice": 1, "Namespace": 1, "Node": 2, "Pod": 2, "Service": 1}
+            assert status["controller"]["state"] == "running"
+            await controller.join(NodeKey("n1"), await controller.token())
+            status = await controller.status()
+            (row,) = status["nodes"]
+            assert (row["name"], row["state"], row["lag"], row["ageSeconds"]) == ("n1", "away", 2, None)
+            assert status["settled"] is False
+
+    asyncio.run(main())
+
+
+def test_a_source_with_a_fault_is_told_with_file_field_and_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    (folder / "a.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {contianers: []}")
+
+    async def main() -> None:
+        async with running(tmp_path, source=folder) as controller:
+            answer = (await controller.status())["controller"]
+            assert answer["state"] == "degraded"
+            assert str(folder / "a.yaml") in answer["sourceError"]
+            fields = {problem["field"] for problem in answer["sourceErrors"]}
+            assert "spec.contianers" in fields
+            assert json.dumps(answer)
+
+    asyncio.run(main())
