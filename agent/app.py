@@ -1,0 +1,322 @@
+"""Builds the agent's parts, starts them in order, runs them in one task group, stops them on SIGTERM.
+
+Stopping detaches nothing: programs and maps are pinned and go on enforcing. A start takes over what it finds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agent import config as settings
+from agent import podnetns
+from agent.config import AgentConfig, host_port
+from agent.conntrack_watch import ConntrackWatch, Destroy
+from agent.credentials import NodeCertificate
+from agent.datapath.interface import Datapath, DatapathError
+from agent.datapath.tables import NodeConfig
+from agent.endpoints import Endpoints, missing_parts, recover
+from agent.enforcer import Enforced, Enforcer
+from agent.errors import AgentError, ConfigRefused
+from agent.events import EventReader
+from agent.files import StateFileError, load_snapshot
+from agent.flows import FlowLog, Names
+from agent.heal import Healer
+from agent.journal import line
+from agent.local_api import LocalApi
+from agent.node import Node
+from agent.proxy_link import ProxyLink
+from agent.reconcile import Reconciler
+from agent.state import LocalEndpoint, NodeState, attach
+from agent.sync import Sync
+from agent.telemetry import Reading, Telemetry
+from mesh.layouts import CONFIG_PROXY_UP
+from mesh.snapshot import NodeSnapshot
+
+log = logging.getLogger("agent")
+
+SWEEP_EVERY_S = 1.0
+RENEW_LOOK_S = 60.0
+STOP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the agent needs of the machine; tests give a fake one."""
+
+    datapath: Datapath
+    """Loaded: its tables are open."""
+    cold: bool
+    """Programs had to be compiled for this start."""
+    destroy: Destroy
+    checks: Callable[[], list[dict[str, Any]]]
+
+
+def node_config(config: AgentConfig) -> NodeConfig:
+    metrics_port = host_port(config.metrics, "--metrics")[1] if config.metrics is not None else 0
+    return NodeConfig(
+        flags=CONFIG_PROXY_UP,
+        mark_mask=settings.MARK_MASK,
+        mark_to_proxy=settings.MARK_TO_PROXY,
+        mark_from_proxy=settings.MARK_FROM_PROXY,
+        mark_own_answer=settings.MARK_OWN_ANSWER,
+        proxy_port=settings.PROXY_PORT,
+        agent_port=metrics_port,
+        icmp_per_second=100,
+        tcp_established_s=6 * 3600,
+        tcp_opening_s=60,
+        tcp_closing_s=10,
+        udp_s=60,
+        icmp_s=30,
+    )
+
+
+class App:
+    def __init__(self, config: AgentConfig, machine: Machine) -> None:
+        self._config = config
+        self._machine = machine
+        self._datapath = machine.datapath
+        self._started = time.monotonic()
+        self._stop = asyncio.Event()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="map-writer")
+        self._endpoints = Endpoints(config.state / "endpoints.json")
+        restored = self._restore_records()
+        self._reconciler = Reconciler(
+            self._datapath,
+            node_config(config),
+            first_epoch=lambda: int(time.time()) & 0xFFFF_FFFF,
+            interface_exists=podnetns.interface_exists,
+            next_set=self._endpoints.reserved_set,
+            reserve=self._reserve_sets,
+        )
+        state = NodeState(snapshot=NodeSnapshot(node=config.node), node_addresses=podnetns.node_addresses())
+        for endpoint in restored:
+            state = attach(state, endpoint)
+        self._enforcer = Enforcer(state, self._reconciler, self._endpoints, self._writer)
+        self._flows = FlowLog()
+        self._events = EventReader(self._datapath, self._names, self._flows, config.node)
+        self._conntrack = ConntrackWatch(self._enforcer, self._datapath.tables.conntrack, destroy=machine.destroy)
+        self._proxy = ProxyLink(
+            config.state / "proxy.sock",
+            node=config.node,
+            port=settings.PROXY_PORT,
+            mark=settings.MARK_FROM_PROXY,
+            grace_s=config.proxy_grace_s,
+            redirect_fd=self._datapath.redirect_map_fd,
+            ready=self._enforcer.ready,
+            view=lambda: self._enforcer.view,
+            set_up=self._enforcer.set_proxy,
+            take_flow=self._events.take_record,
+            lost_flows=self._flows.lose,
+        )
+        self._enforcer.proxy = self._proxy
+        self._enforcer.on_change = self._changed
+        self._node = Node(
+            name=config.node,
+            state_dir=config.state,
+            datapath=self._datapath,
+            enforcer=self._enforcer,
+            endpoints=self._endpoints,
+            conntrack=self._conntrack,
+            proxy=self._proxy,
+            flows=self._flows,
+            checks=machine.checks,
+        )
+        self._healer = Healer(
+            self._enforcer,
+            self._datapath,
+            uplinks=config.uplinks,
+            cgroup=str(config.cgroup),
+            remove=self._node.remove,
+        )
+        self._node.healer = self._healer
+        host, port = host_port(config.controller, "--controller")
+        self._certificate = NodeCertificate(
+            config.state, node=config.node, host=host, port=port, token_file=config.join_token_file
+        )
+        self._sync = Sync(config.node, config.controller, self._node, self._certificate.ensure)
+        self._node.controller = lambda: (self._sync.connected, self._sync.last_error)
+        self._telemetry = Telemetry(self._read)
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT. Errors of the start come out as AgentError or DatapathError."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        try:
+            await self._start()
+            async with asyncio.TaskGroup() as tasks:
+                running = [
+                    tasks.create_task(work, name=name)
+                    for name, work in (
+                        ("proxy-link", self._proxy.run()),
+                        ("local-api", LocalApi(self._config.state / "agent.sock", self._node.calls()).run()),
+                        ("sync", self._sync.run()),
+                        ("renewal", self._renew()),
+                        ("events", self._events.run()),
+                        ("conntrack", self._conntrack.run()),
+                        ("heal", self._healer.run()),
+                        ("sweep", self._sweep()),
+                        ("save", self._node.keep_saving()),
+                    )
+                ]
+                if self._config.metrics is not None:
+                    host, port = host_port(self._config.metrics, "--metrics")
+                    running.append(tasks.create_task(self._telemetry.serve(host, port), name="metrics"))
+                took = time.monotonic() - self._started
+                log.info(
+                    line("enforcing", node=self._config.node, pods=len(self._enforcer.state.local), s=f"{took:.2f}")
+                )
+                await self._stop.wait()
+                for task in running:
+                    task.cancel()
+        finally:
+            await self._end()
+
+    async def _start(self) -> None:
+        """Take over what the kernel holds, enforce what is known, and only then attach what is missing."""
+        await self._enforcer.in_writer(lambda: self._reconciler.configure(CONFIG_PROXY_UP))
+        await self._enforcer.in_writer(self._datapath.prepare_node)
+        await self._enforcer.in_writer(self._reconciler.read_back)
+        log.info(
+            line(
+                "programs loaded",
+                start="cold" if self._machine.cold else "warm",
+                endpoints=len(self._reconciler.realized.endpoint),
+            )
+        )
+        self._forget_departed()
+        snapshot = self._restore_snapshot()
+        if snapshot is not None:
+            self._node.saved(snapshot)
+        self._adopt_unrecorded(snapshot)
+        if snapshot is not None or not self._reconciler.realized.endpoint:
+            await self._enforcer.change(
+                lambda state: state if snapshot is None else replace(state, snapshot=snapshot), first=True
+            )
+        else:
+            log.warning(line("no snapshot kept: the kernel enforces what it holds until the controller has sent one"))
+        await self._enforcer.in_writer(self._attach_node)
+
+    def _attach_node(self) -> None:
+        existing = {name: index for index, name in podnetns.interfaces().items()}
+        for name in self._config.uplinks:
+            if name not in existing:
+                raise ConfigRefused(f"--uplink {name}: there is no such interface in the node's network namespace")
+            self._datapath.attach_uplink(existing[name])
+        self._datapath.attach_cgroup(str(self._config.cgroup))
+
+    def _reserve_sets(self, number: int) -> None:
+        """A full disk does not stop enforcement; a restart then also looks at the numbers that the kernel holds."""
+        try:
+            self._endpoints.reserve_sets(number)
+        except StateFileError as error:
+            log.error(line("set numbers not reserved", why=error))
+
+    def _restore_records(self) -> tuple[LocalEndpoint, ...]:
+        try:
+            return self._endpoints.load()
+        except AgentError as error:
+            log.error(line("attachments not restored from their file", why=error))
+            return ()
+
+    def _forget_departed(self) -> None:
+        existing = podnetns.interfaces()
+        state = self._enforcer.state
+        for key, endpoint in state.local.items():
+            why = missing_parts(endpoint, existing)
+            if why is not None:
+                log.info(line("pod left while the agent was away", pod=key, why=why))
+        kept = {key: e for key, e in state.local.items() if missing_parts(e, existing) is None}
+        self._enforcer.state = replace(state, local=kept)
+        for key in kept:
+            self._endpoints.discover(key)
+
+    def _restore_snapshot(self) -> NodeSnapshot | None:
+        try:
+            return load_snapshot(self._config.state / "snapshot.pb", self._config.node)
+        except StateFileError as error:
+            log.error(line("snapshot not restored", why=error))
+            return None
+
+    def _adopt_unrecorded(self, snapshot: NodeSnapshot | None) -> None:
+        """Endpoints of the kernel that no record explains stay attached: pruning them would leave their pods open."""
+        state = self._enforcer.state
+        named = state if snapshot is None else replace(state, snapshot=snapshot)
+        kernel = {
+            number: (e.ifindex, e.netns_cookie, frozenset(str(a) for a in (e.addr4, e.addr6) if a is not None))
+            for number, e in self._reconciler.realized.endpoint.items()
+        }
+        for endpoint in recover(named, kernel, podnetns.interfaces()):
+            log.warning(line("endpoint without a record kept", pod=endpoint.key, id=endpoint.id))
+            self._endpoints.adopt_id(endpoint.key, endpoint.id)
+            self._endpoints.discover(endpoint.key)
+            self._enforcer.state = attach(self._enforcer.state, endpoint)
+
+    async def _renew(self) -> None:
+        """The certificate outlasts a long absence of the controller; a renewed one is used from the next stream on."""
+        while True:
+            await asyncio.sleep(RENEW_LOOK_S)
+            held = self._certificate.validity()
+            if held is not None and held.renew_at <= time.time():
+                try:
+                    await self._certificate.ensure()
+                except AgentError as error:
+                    log.warning(line("certificate not renewed", why=error))
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            try:
+                await self._enforcer.sweep()
+            except DatapathError as error:
+                log.warning(line("sweep failed", why=error))
+
+    def _changed(self, enforced: Enforced) -> None:
+        self._conntrack.changed(enforced)
+        self._telemetry.enforce_seconds.observe(enforced.took_s)
+
+    def _names(self) -> Names:
+        return Names(state=self._enforcer.state, numbers=self._enforcer.numbers, policy_of=self._reconciler.policy_of)
+
+    def _read(self) -> Reading:
+        states: dict[str, int] = {}
+        for life in self._endpoints.lives().values():
+            states[life.value] = states.get(life.value, 0) + 1
+        realized = self._reconciler.realized
+        return Reading(
+            counters={key: (c.packets, c.bytes) for key, c in self._datapath.counters().items()},
+            gauges=self._datapath.gauges(),
+            pressure=self._datapath.map_pressure(),
+            conntrack_entries=self._conntrack.entries,
+            conntrack_collected=self._conntrack.collected,
+            sockets_destroyed=self._conntrack.destroyed,
+            revision=self._node.revision(),
+            connected=self._sync.connected,
+            endpoints=states,
+            flow_records_lost=self._flows.lost_total,
+            flows_redirected=self._events.redirected,
+            policy_sets=len(realized.sets),
+            policy_entries=realized.policy_entries,
+            hooks_repaired=self._healer.repaired,
+            proxy_workers=self._proxy.workers,
+            proxy_resets=self._proxy.resets,
+        )
+
+    async def _end(self) -> None:
+        """Nothing is detached; what is not on disk yet is written."""
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._node.save()
+        except TimeoutError:
+            log.warning(line("snapshot not saved in time"))
+        self._proxy.close()
+        self._writer.shutdown(wait=False, cancel_futures=True)
+        log.info(line("stopped; programs stay attached", pid=os.getpid()))

@@ -1,0 +1,108 @@
+"""The agent's configuration: every flag, its default and its reason. Read once; nobody else looks at flags."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.errors import ConfigRefused
+from agent.journal import LEVELS
+
+PROXY_PORT = 15001
+"""Of the listeners on 127.0.0.1 and ::1 in the node's namespace."""
+
+MARK_MASK = 0xF0
+MARK_TO_PROXY = 0x10
+MARK_FROM_PROXY = 0x20
+MARK_OWN_ANSWER = 0x30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    node: str
+    controller: str
+    """HOST:PORT of the sync port; nodes join on the port after it."""
+    join_token_file: Path | None
+    state: Path
+    instance: str
+    """One agent of this machine: names its folder under bpffs."""
+    cgroup: Path
+    """cgroup v2 folder that holds the node's pods: socket hooks are attached there."""
+    uplinks: tuple[str, ...]
+    bpffs: Path
+    metrics: str | None
+    proxy_grace_s: float
+    """How long connections wait for a proxy that has gone before they are reset."""
+    log_level: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UninstallConfig:
+    instance: str
+    state: Path | None
+    cgroup: Path | None
+    bpffs: Path
+
+
+def host_port(text: str, flag: str) -> tuple[str, int]:
+    """Split HOST:PORT; IPv6 in brackets."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ConfigRefused(f"{flag}: {text!r} is not HOST:PORT")
+    return host, int(port)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m agent", description="weft's agent: one per node")
+    commands = parser.add_subparsers(dest="command", metavar="{run,uninstall}")
+    run = commands.add_parser("run", help="enforce until told to stop (the default)")
+    run.add_argument("--node", required=True, help="the node's name, as its Node object says")
+    run.add_argument("--controller", required=True, metavar="HOST:PORT", help="where the controller listens")
+    run.add_argument("--join-token-file", type=Path, help="holds the join token; needed until the node has joined")
+    run.add_argument("--state", type=Path, required=True, metavar="DIR", help="sockets, key, last good snapshot")
+    run.add_argument("--instance", default="node", help="name of this agent on this machine (default: node)")
+    run.add_argument("--cgroup", type=Path, required=True, metavar="PATH", help="cgroup v2 folder of the node's pods")
+    run.add_argument("--uplink", action="append", default=[], metavar="IFNAME", help="interface to other nodes")
+    run.add_argument("--bpffs", type=Path, default=Path("/sys/fs/bpf"), help="where bpffs is mounted")
+    run.add_argument("--metrics", metavar="HOST:PORT", help="serve metrics and readiness here")
+    run.add_argument("--proxy-grace", type=float, default=10.0, metavar="SECONDS", help="wait for a proxy that is gone")
+    run.add_argument("--log-level", choices=LEVELS, default="info")
+    uninstall = commands.add_parser("uninstall", help="detach and remove everything of one instance")
+    uninstall.add_argument("--instance", default="node")
+    uninstall.add_argument("--state", type=Path, metavar="DIR")
+    uninstall.add_argument("--cgroup", type=Path, metavar="PATH")
+    uninstall.add_argument("--bpffs", type=Path, default=Path("/sys/fs/bpf"))
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> AgentConfig | UninstallConfig:
+    """Flags to configuration. ConfigRefused for what only this program can judge; argparse ends with 2 for the rest."""
+    words = list(arguments)
+    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
+        words.insert(0, "run")
+    found = _parser().parse_args(words)
+    if "/" in found.instance or found.instance in ("", ".", ".."):
+        raise ConfigRefused(f"--instance: {found.instance!r} must be one name without a slash")
+    if found.command == "uninstall":
+        return UninstallConfig(instance=found.instance, state=found.state, cgroup=found.cgroup, bpffs=found.bpffs)
+    host_port(found.controller, "--controller")
+    if found.metrics is not None:
+        host_port(found.metrics, "--metrics")
+    if not 0 <= found.proxy_grace <= 3600:
+        raise ConfigRefused(f"--proxy-grace: {found.proxy_grace} must be from 0 to 3600 seconds")
+    return AgentConfig(
+        node=found.node,
+        controller=found.controller,
+        join_token_file=found.join_token_file,
+        state=found.state,
+        instance=found.instance,
+        cgroup=found.cgroup,
+        uplinks=tuple(found.uplink),
+        bpffs=found.bpffs,
+        metrics=found.metrics,
+        proxy_grace_s=found.proxy_grace,
+        log_level=found.log_level,
+    )

@@ -1,0 +1,146 @@
+"""Walks the conntrack map: collects dead entries, ends flows that policy no longer allows but on which no packet comes.
+
+The kernel asks policy again with the next packet of a flow whose epoch is old. A flow that is idle would live on, so
+after each flip its socket in the pod is destroyed (SOCK_DESTROY in the pod's namespace), which resets both ends. The
+entry goes one walk later: the reset itself must still find it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from agent.datapath.conntrack import sweep
+from agent.datapath.interface import DatapathError, Table
+from agent.datapath.tables import CtEntry, CtKey, EndpointEntry
+from agent.enforcer import Enforced, Enforcer
+from agent.evaluate import Condemned, Question, condemned
+from agent.journal import line
+from agent.moves import Cover
+from mesh.model import Address, Direction
+
+log = logging.getLogger("conntrack")
+
+COLLECT_EVERY_S = 5.0
+AFTER_CHANGE_S = 0.2
+"""From a flip to the first walk: packets in flight settle most flows meanwhile."""
+AGAIN_S = 0.6
+"""A second walk finds flows whose entry was written by a packet that raced with the flip."""
+
+Destroy = Callable[[str, int, Address, int, Address, int], bool]
+"""Network namespace, protocol, the pod's own address and port, the peer's. False: no such socket."""
+
+
+class ConntrackWatch:
+    def __init__(
+        self,
+        enforcer: Enforcer,
+        table: Table[CtKey, CtEntry],
+        *,
+        destroy: Destroy,
+        in_thread: Callable[[Callable[[], Any]], Awaitable[Any]] = asyncio.to_thread,
+    ) -> None:
+        self._enforcer = enforcer
+        self._table = table
+        self._destroy = destroy
+        self._in_thread = in_thread
+        self._wanted = asyncio.Event()
+        self._forget: dict[int, int] = {}
+        self._condemned: set[CtKey] = set()
+        self.entries = 0
+        self.collected = 0
+        self.destroyed = 0
+
+    def changed(self, enforced: Enforced) -> None:
+        """After a change: live flows of the flipped endpoints, and entries of removed ones, are looked for."""
+        outcome = enforced.outcome
+        if outcome.flipped or outcome.removed:
+            self._wanted.set()
+
+    def forget(self, endpoint: int) -> None:
+        """Another pod took this number: flows that began before now are not its own."""
+        self._forget[endpoint] = _now_ns()
+        self._wanted.set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(COLLECT_EVERY_S):
+                    await self._wanted.wait()
+            except TimeoutError:
+                await self._guarded()
+                continue
+            self._wanted.clear()
+            for pause in (AFTER_CHANGE_S, AGAIN_S):
+                await asyncio.sleep(pause)
+                await self._guarded()
+
+    async def _guarded(self) -> None:
+        try:
+            await self.walk()
+        except DatapathError as error:
+            log.warning(line("walking the conntrack map failed", why=error))
+
+    async def walk(self) -> list[Condemned]:
+        """One pass. Returns the flows that had to be ended."""
+        flows = await self._in_thread(lambda: list(self._table.items()))
+        self.entries = len(flows)
+        realized = self._enforcer.reconciler.realized
+        endpoints = dict(realized.endpoint)
+        forget, self._forget = self._forget, {}
+        found = sweep(flows, now_ns=_now_ns(), epochs={number: entry.epoch for number, entry in endpoints.items()})
+        dead = set(found.dead)
+        dead.update(key for key, entry in flows if entry.created_ns < forget.get(key.endpoint, 0))
+        settled = self._condemned & {key for key, _ in flows}
+        doomed: list[Condemned] = []
+        if found.stale:
+            doomed = await self._in_thread(lambda: condemned(found.stale, self._question(endpoints)))
+            doomed = [item for item in doomed if item.key not in dead and item.key not in settled]
+        remove = list(dead | settled)
+        if remove:
+            await self._in_thread(lambda: self._table.delete_many(remove))
+            self.collected += len(remove)
+        self._condemned = {item.key for item in doomed}
+        if doomed:
+            await self._in_thread(lambda: self._end(doomed))
+        return doomed
+
+    def _question(self, endpoints: dict[int, EndpointEntry]) -> Question:
+        want = self._enforcer.want
+        policies = {}
+        if want is not None:
+            policies = {n: want.policies[e.policy] for n, e in want.endpoints.items() if e.policy is not None}
+        ipcache = dict(self._enforcer.reconciler.realized.ipcache)
+        return Question(endpoints=endpoints, policies=policies, cover=Cover(ipcache))
+
+    def _end(self, doomed: list[Condemned]) -> None:
+        """In a thread: each call enters the pod's namespace. A pod that is gone has no sockets left to destroy."""
+        paths = {e.id: e.netns for e in self._enforcer.state.local.values() if e.netns}
+        for item in doomed:
+            path = paths.get(item.key.endpoint)
+            if path is None:
+                continue
+            here, there = _ends(item.key)
+            try:
+                done = self._destroy(path, item.key.protocol, *here, *there)
+            except DatapathError as error:
+                log.warning(line("cannot destroy a socket", netns=path, why=error))
+                continue
+            if done:
+                self.destroyed += 1
+                log.info(
+                    line("idle flow ended", endpoint=item.key.endpoint, peer=there[0], port=there[1], why=item.reason)
+                )
+
+
+def _now_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def _ends(key: CtKey) -> tuple[tuple[Address, int], tuple[Address, int]]:
+    """The pod's own end of a flow, then the peer's."""
+    source, destination = (key.source, key.sport), (key.destination, key.dport)
+    return (source, destination) if key.direction == Direction.EGRESS else (destination, source)

@@ -1,0 +1,135 @@
+"""The one place where the node's state changes: takes news, tells the proxy, writes the kernel, or leaves all as is.
+
+Changes come one at a time, in the order in which they are asked for. Work on maps and compiling policy runs in the
+one thread that may write maps, so that the event loop stays free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from agent.desired import Desired, Numbers, desired
+from agent.endpoints import Endpoints
+from agent.journal import line
+from agent.plan import Plan
+from agent.proxyview import Former, former_after, view
+from agent.reconcile import Outcome, Reconciler
+from agent.state import NodeState
+from mesh.snapshot import ProxyView
+
+log = logging.getLogger("enforcer")
+T = TypeVar("T")
+
+RETIRE_EVERY_S = 30.0
+"""How often numbers that nothing uses are looked for: it reads every policy entry of the mirror."""
+
+
+class Proxy(Protocol):
+    """What the enforcer needs of the proxy link."""
+
+    async def tell(self, view: ProxyView) -> None:
+        """Returns when every worker has swapped, or has been cut off because it did not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enforced:
+    """What a change did, for those who wait for it."""
+
+    outcome: Outcome
+    took_s: float
+
+
+class Enforcer:
+    def __init__(
+        self,
+        state: NodeState,
+        reconciler: Reconciler,
+        endpoints: Endpoints,
+        writer: Executor,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.state = state
+        self.numbers = Numbers()
+        self.endpoints = endpoints
+        self.reconciler = reconciler
+        self.want: Desired | None = None
+        self.view: ProxyView | None = None
+        """What the proxy is told, or being told: a worker that connects in the middle of a change gets this."""
+        self.proxy: Proxy | None = None
+        self.on_change: Callable[[Enforced], None] = lambda enforced: None
+        """Called after each change: the conntrack watch and telemetry listen."""
+        self.ready = asyncio.Event()
+        """Set once something may be enforced: until then the kernel keeps what an earlier process left."""
+        self._next_retirement = 0.0
+        self._former = Former()
+        self._writer = writer
+        self._clock = clock
+        self._lock = asyncio.Lock()
+
+    async def change(self, update: Callable[[NodeState], NodeState], *, first: bool = False) -> Enforced:
+        """Make `update(state)` the state in force. On any error the state before stays, in kernel and proxy.
+
+        `first`: this change brings what makes enforcing possible; others wait for it.
+        """
+        if not first:
+            await self.ready.wait()
+        async with self._lock:
+            started = self._clock()
+            state = update(self.state)
+            self.endpoints.identify(state)
+            want = await self.in_writer(lambda: desired(state, self.numbers, self.want))
+            plan = await self.in_writer(lambda: self.reconciler.prepare(want))
+            former = former_after(self._former, plan.renamed, self.state, want.identities)
+            await self._tell_proxy(view(state, want, self.numbers, former))
+            outcome = await self._execute(plan, want)
+            self.state, self.want, self._former = state, want, former
+            self.endpoints.enforced(state)
+            enforced = Enforced(outcome=outcome, took_s=self._clock() - started)
+        self.ready.set()
+        self.on_change(enforced)
+        return enforced
+
+    async def _execute(self, plan: Plan, want: Desired) -> Outcome:
+        try:
+            return await self.in_writer(lambda: self.reconciler.execute(plan, want, self._clock()))
+        except Exception:
+            if self.want is not None:
+                await self._tell_proxy(view(self.state, self.want, self.numbers, self._former))
+            raise
+
+    async def _tell_proxy(self, told: ProxyView) -> None:
+        self.view = told
+        if self.proxy is not None:
+            await self.proxy.tell(told)
+
+    async def set_proxy(self, up: bool) -> None:
+        """The proxy came or stayed away for too long: the kernel hands flows over, or resets them at once."""
+        if up != self.state.proxy_up:
+            await self.change(lambda state: replace(state, proxy_up=up))
+            log.info(line("proxy is up" if up else "proxy is down: flows that need it are reset"))
+
+    async def sweep(self) -> None:
+        """Delete what has been out of use for its grace."""
+        async with self._lock:
+            if self.reconciler.sweep_due():
+                await self.in_writer(lambda: self.reconciler.sweep(self._clock()))
+            now = self._clock()
+            if now < self._next_retirement:
+                return
+            self._next_retirement = now + RETIRE_EVERY_S
+            in_use = await self.in_writer(self.reconciler.rules_in_use)
+            self.numbers.rules.retire(in_use, now)
+            frontends = self.state.snapshot.frontends.values()
+            services = {self.numbers.services.number(f"{f.namespace}/{f.name}") for f in frontends}
+            self.numbers.services.retire(services, now)
+
+    def in_writer(self, work: Callable[[], T]) -> Awaitable[T]:
+        """Run in the thread that owns the maps."""
+        return asyncio.get_running_loop().run_in_executor(self._writer, work)

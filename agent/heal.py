@@ -1,0 +1,85 @@
+"""Finds what someone else took away and puts it back: hooks, pods that left without a word, addresses of the node."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from agent import podnetns
+from agent.datapath.interface import Datapath, DatapathError
+from agent.enforcer import Enforcer
+from agent.errors import AgentError
+from agent.journal import line
+
+log = logging.getLogger("heal")
+
+EVERY_S = 2.0
+GONE_LOOKS = 2
+"""A pod whose interface is missing this many times in a row has left."""
+
+
+class Healer:
+    def __init__(
+        self,
+        enforcer: Enforcer,
+        datapath: Datapath,
+        *,
+        uplinks: tuple[str, ...],
+        cgroup: str,
+        remove: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._enforcer = enforcer
+        self._datapath = datapath
+        self._uplinks = uplinks
+        self._cgroup = cgroup
+        self._remove = remove
+        self._missed: dict[str, int] = {}
+        self.repaired = 0
+        self.warnings: tuple[str, ...] = ()
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self.look()
+            except (AgentError, DatapathError) as error:
+                self.warnings = (str(error),)
+                log.error(line("repair failed", why=error))
+
+    async def look(self) -> None:
+        """One round."""
+        await self._departed()
+        addresses = podnetns.node_addresses()
+        if addresses != self._enforcer.state.node_addresses:
+            await self._enforcer.change(lambda state: replace(state, node_addresses=addresses))
+        pods = sorted(self._enforcer.reconciler.realized.hooks)
+        uplinks = [index for index, name in podnetns.interfaces().items() if name in self._uplinks]
+        lost = await self._enforcer.in_writer(lambda: self._datapath.hooks_missing(pods=pods, uplinks=uplinks))
+        self.warnings = tuple(f"hook was gone or replaced, and is repaired: {text}" for text in lost)
+        if lost:
+            log.warning(line("hooks were gone or replaced", hooks="; ".join(lost)))
+            await self._enforcer.in_writer(lambda: self._repair(pods, uplinks))
+            self.repaired += len(lost)
+
+    def _repair(self, pods: list[int], uplinks: list[int]) -> None:
+        """In the writer's thread. Each is asked by itself, so only what is broken is touched."""
+        for index in pods:
+            if podnetns.interface_exists(index) and self._datapath.hooks_missing(pods=[index], uplinks=[]):
+                self._datapath.attach_pod(index)
+        for index in uplinks:
+            self._datapath.attach_uplink(index)
+        self._datapath.attach_cgroup(self._cgroup)
+
+    async def _departed(self) -> None:
+        """Pods whose interface is gone although nobody said so."""
+        existing = podnetns.interfaces()
+        missed: dict[str, int] = {}
+        for key, endpoint in self._enforcer.state.local.items():
+            if existing.get(endpoint.ifindex) != endpoint.host_ifname:
+                missed[key] = self._missed.get(key, 0) + 1
+        self._missed = missed
+        for key in [key for key, count in missed.items() if count >= GONE_LOOKS]:
+            log.warning(line("pod left without a word", pod=key))
+            await self._remove(key)

@@ -1,0 +1,107 @@
+"""What a node says when it is asked: endpoints, flows, the contents of a map, as JSON rows. Pure; keys are promised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from agent.datapath.conntrack import state_name
+from agent.datapath.interface import Tables
+from agent.datapath.tables import CtEntry, CtKey
+from agent.endpoints import Endpoints
+from agent.enforcer import Enforcer
+from agent.errors import AgentError
+from agent.flows import drop_reason
+from mesh.layouts import CT_FIN_FORWARD, CT_FIN_REPLY, CT_PROXIED, CT_RESET, CT_SEEN_REPLY, CT_UPSTREAM
+from mesh.model import Direction, Protocol
+
+Row = dict[str, Any]
+
+MOST_ROWS = 50_000
+"""Of one answer: a larger map is cut, and the answer says so."""
+
+_FLAGS = (
+    (CT_PROXIED, "proxied"),
+    (CT_UPSTREAM, "upstream"),
+    (CT_SEEN_REPLY, "replied"),
+    (CT_FIN_FORWARD, "fin-forward"),
+    (CT_FIN_REPLY, "fin-reply"),
+    (CT_RESET, "reset"),
+)
+_PROTOCOLS = {int(protocol): protocol.name for protocol in Protocol}
+
+
+def endpoint_rows(enforcer: Enforcer, endpoints: Endpoints) -> list[Row]:
+    rows: list[Row] = []
+    for key, local in sorted(enforcer.state.local.items()):
+        subject = enforcer.state.policy_subject(key)
+        entry = enforcer.reconciler.realized.endpoint.get(local.id)
+        addresses = subject.addresses if subject is not None else ()
+        rows.append(
+            {
+                "namespace": local.namespace,
+                "pod": local.name,
+                "state": endpoints.life(key).value,
+                "enforced": subject.enforced if subject is not None else True,
+                "id": local.id,
+                "serviceAccount": subject.service_account if subject is not None else "",
+                "identities": list(dict.fromkeys(int(identity) for _, identity in addresses)),
+                "ips": [str(address) for address, _ in addresses],
+                "ifname": local.ifname,
+                "hostIfname": local.host_ifname,
+                "ifindex": local.ifindex,
+                "netns": local.netns,
+                "policy": str(subject.policy) if subject is not None else "",
+                "policySet": entry.policy_set if entry is not None else 0,
+                "epoch": entry.epoch if entry is not None else 0,
+            }
+        )
+    return rows
+
+
+def flow_rows(flows: Iterable[tuple[CtKey, CtEntry]], names: dict[int, str], now_ns: int) -> tuple[list[Row], bool]:
+    """Rows, and whether some were left out."""
+    rows: list[Row] = []
+    for key, entry in flows:
+        if len(rows) >= MOST_ROWS:
+            return rows, True
+        name = names.get(key.endpoint, "")
+        rows.append(
+            {
+                "endpoint": name or str(key.endpoint),
+                "namespace": name.partition("/")[0],
+                "direction": Direction(key.direction).name.lower(),
+                "protocol": _PROTOCOLS.get(key.protocol, str(key.protocol)),
+                "source": str(key.source),
+                "sport": key.sport,
+                "destination": str(key.destination),
+                "dport": key.dport,
+                "state": state_name(key, entry),
+                "flags": [word for bit, word in _FLAGS if entry.flags & bit],
+                "packets": entry.packets,
+                "bytes": entry.bytes,
+                "epoch": entry.epoch,
+                "peerIdentity": entry.peer_identity,
+                "expiresInSeconds": max(0, round((entry.expires_ns - now_ns) / 1e9)),
+            }
+        )
+    return rows, False
+
+
+def map_rows(tables: Tables, name: str) -> tuple[list[Row], bool]:
+    if not name:
+        raise AgentError(f"which map? There are: {', '.join(tables.names())}")
+    rows: list[Row] = []
+    for key, value in tables.by_name(name).raw_items():
+        if len(rows) >= MOST_ROWS:
+            return rows, True
+        rows.append({"key": _explained(name, key), "value": value})
+    return rows, False
+
+
+def _explained(name: str, key: Row) -> Row:
+    """An index of the counters as what it counts."""
+    if name != "counters":
+        return key
+    reason, direction = divmod(key["value"], len(Direction))
+    return {"reason": drop_reason(reason), "direction": Direction(direction).name.lower()}

@@ -1,0 +1,258 @@
+"""What outside callers can ask of this node: the controller's stream and the local API meet the enforcer here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from agent import podnetns, state
+from agent.conntrack_watch import ConntrackWatch
+from agent.datapath.interface import Datapath
+from agent.endpoints import SETTLED, Endpoints, Life
+from agent.enforcer import Enforcer
+from agent.errors import AgentError, EndpointRefused
+from agent.files import StateFileError, save_snapshot
+from agent.flows import FlowLog
+from agent.heal import Healer
+from agent.journal import line
+from agent.listings import endpoint_rows, flow_rows, map_rows
+from agent.local_api import text_of
+from agent.proxy_link import ProxyLink
+from agent.state import LocalEndpoint, NodeState
+from agent.sync import Status
+from mesh.model import FlowRecord
+from mesh.snapshot import Delta, NodeSnapshot
+
+log = logging.getLogger("node")
+
+WAIT_S = 30.0
+LONGEST_WAIT_S = 600.0
+SAVE_EVERY_S = 0.5
+
+
+class Node:
+    def __init__(
+        self,
+        *,
+        name: str,
+        state_dir: Path,
+        datapath: Datapath,
+        enforcer: Enforcer,
+        endpoints: Endpoints,
+        conntrack: ConntrackWatch,
+        proxy: ProxyLink,
+        flows: FlowLog,
+        checks: Callable[[], list[dict[str, Any]]],
+    ) -> None:
+        self._name = name
+        self._snapshot_path = state_dir / "snapshot.pb"
+        self._datapath = datapath
+        self._enforcer = enforcer
+        self._endpoints = endpoints
+        self._conntrack = conntrack
+        self._proxy = proxy
+        self._flows = flows
+        self._checks = checks
+        self._saved: NodeSnapshot | None = None
+        self._disk_warning = ""
+        self.healer: Healer | None = None
+        self.controller: Callable[[], tuple[bool, str]] = lambda: (False, "not started")
+
+    # -- for the controller's stream ------------------------------------------------------------------------------
+
+    def revision(self) -> int:
+        return self._enforcer.state.snapshot.revision
+
+    async def take_news(self, news: list[NodeSnapshot | Delta]) -> None:
+        def update(held: NodeState) -> NodeState:
+            for item in news:
+                held = state.receive(held, item)
+            return held
+
+        enforced = await self._enforcer.change(update, first=True)
+        if enforced.outcome.changed:
+            log.info(
+                line(
+                    "enforced",
+                    revision=self.revision(),
+                    flipped=len(enforced.outcome.flipped),
+                    ms=f"{enforced.took_s * 1000:.1f}",
+                )
+            )
+
+    def status(self) -> Status:
+        lives = self._endpoints.lives()
+        settled = sum(1 for life in lives.values() if life in SETTLED)
+        return Status(
+            enforced_revision=self.revision(),
+            state="enforcing" if self._enforcer.ready.is_set() else "starting",
+            warnings=self.warnings(),
+            endpoints=len(lives),
+            endpoints_enforced=settled,
+            proxy_workers=self._proxy.workers,
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        found = list(self.healer.warnings if self.healer is not None else ())
+        if self._disk_warning:
+            found.append(self._disk_warning)
+        if not self._enforcer.state.proxy_up:
+            found.append("no proxy: flows that need it are reset")
+        full = [f"{name} {share:.0%}" for name, share in self._datapath.map_pressure().items() if share >= 0.9]
+        if full:
+            found.append(f"maps nearly full: {', '.join(sorted(full))}")
+        return tuple(found)
+
+    def take_flows(self, most: int) -> tuple[list[FlowRecord], int]:
+        return self._flows.take(most)
+
+    async def answer(self, name: str, arguments: dict[str, Any]) -> Any:
+        if name == "endpoint-list":
+            return {"endpoints": endpoint_rows(self._enforcer, self._endpoints)}
+        if name == "conntrack-list":
+            names = {endpoint.id: key for key, endpoint in self._enforcer.state.local.items()}
+            now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            rows, cut = await asyncio.to_thread(lambda: flow_rows(self._datapath.tables.conntrack.items(), names, now))
+            return {"entries": rows, "truncated": cut}
+        if name == "map-dump":
+            wanted = str(arguments.get("name", ""))
+            rows, cut = await asyncio.to_thread(lambda: map_rows(self._datapath.tables, wanted))
+            return {"map": wanted, "entries": rows, "truncated": cut}
+        raise AgentError(f"this agent knows no command {name!r}: endpoint-list, map-dump, conntrack-list")
+
+    # -- for the local API ----------------------------------------------------------------------------------------
+
+    def calls(self) -> dict[str, Callable[[Mapping[str, Any]], Awaitable[Any]]]:
+        return {
+            "endpoint.add": self._endpoint_add,
+            "endpoint.remove": self._endpoint_remove,
+            "endpoint.list": self._endpoint_list,
+            "status": self._local_status,
+            "doctor": self._doctor,
+        }
+
+    async def _endpoint_add(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        namespace, name = text_of(request, "namespace", longest=63), text_of(request, "pod", longest=253)
+        wait = request.get("wait_s", WAIT_S)
+        if not isinstance(wait, int | float) or not 0 <= wait <= LONGEST_WAIT_S:
+            raise EndpointRefused(f"wait_s: a number from 0 to {LONGEST_WAIT_S:.0f} is needed")
+        key = f"{namespace}/{name}"
+        try:
+            async with asyncio.timeout(wait):
+                await self._attach(key, request)
+                life = await self._endpoints.settled(key)
+        except TimeoutError as error:
+            raise EndpointRefused(
+                f"pod {key} is not enforced after {wait:g} s and is denied everything: {self._why_not(key)}"
+            ) from error
+        if life is Life.GONE:
+            raise EndpointRefused(f"pod {key} was removed while it was waited for")
+        local = self._enforcer.state.local[key]
+        return {"id": local.id, "state": life.value, "ifindex": local.ifindex}
+
+    def _why_not(self, key: str) -> str:
+        if self._enforcer.state.policy_subject(key) is not None:
+            return "its policy could not be written; see the agent's log"
+        connected, error = self.controller()
+        return "the controller has not announced it" if connected else f"the controller is away ({error})"
+
+    async def _attach(self, key: str, request: Mapping[str, Any]) -> None:
+        host_ifname = text_of(request, "host_ifname", longest=15)
+        netns = text_of(request, "netns")
+        local = LocalEndpoint(
+            id=self._endpoints.id_for(key),
+            namespace=key.partition("/")[0],
+            name=key.partition("/")[2],
+            netns=netns,
+            ifname=text_of(request, "ifname", longest=15),
+            host_ifname=host_ifname,
+            ifindex=podnetns.ifindex_of(host_ifname),
+            netns_cookie=await podnetns.cookie_of(netns),
+        )
+        held = self._enforcer.state.local.get(key)
+        if held == local:
+            return
+        before = self._endpoints.life(key)
+        if held is not None:
+            self._conntrack.forget(local.id)
+        if before is Life.GONE:
+            self._endpoints.discover(key)
+        try:
+            await self._enforcer.change(lambda now: state.attach(now, local))
+        except BaseException:
+            if held is None and key not in self._enforcer.state.local:
+                self._endpoints.remove(key)
+            raise
+        self._save_endpoints()
+        log.info(line("pod attached", pod=key, id=local.id, interface=host_ifname))
+
+    async def _endpoint_remove(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        key = f"{text_of(request, 'namespace', longest=63)}/{text_of(request, 'pod', longest=253)}"
+        known = key in self._enforcer.state.local
+        if known:
+            await self.remove(key)
+        return {"removed": known}
+
+    async def remove(self, key: str) -> None:
+        """The pod has left: entries, hooks and tracked flows go."""
+        await self._enforcer.change(lambda now: state.detach(now, key))
+        self._endpoints.remove(key)
+        self._save_endpoints()
+        log.info(line("pod detached", pod=key))
+
+    async def _endpoint_list(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return endpoint_rows(self._enforcer, self._endpoints)
+
+    async def _local_status(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        status = self.status()
+        connected, error = self.controller()
+        return {
+            "node": self._name,
+            "state": status.state,
+            "revision": status.enforced_revision,
+            "controller": {"connected": connected, "error": "" if connected else error},
+            "endpoints": status.endpoints,
+            "endpointsEnforced": status.endpoints_enforced,
+            "proxyWorkers": status.proxy_workers,
+            "proxyPids": self._proxy.pids,
+            "warnings": list(status.warnings),
+        }
+
+    async def _doctor(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"checks": await asyncio.to_thread(self._checks), "warnings": list(self.warnings())}
+
+    # -- what is kept on disk -------------------------------------------------------------------------------------
+
+    def _save_endpoints(self) -> None:
+        try:
+            self._endpoints.save(self._enforcer.state.local.values())
+            self._disk_warning = ""
+        except StateFileError as error:
+            self._disk_warning = str(error)
+            log.error(line("attachments not saved", why=error))
+
+    def saved(self, snapshot: NodeSnapshot) -> None:
+        """This snapshot came from the disk: it need not be written again."""
+        self._saved = snapshot
+
+    async def keep_saving(self) -> None:
+        """Write the last good snapshot soon after each change; a full disk is a warning, not an end."""
+        while True:
+            await asyncio.sleep(SAVE_EVERY_S)
+            await self.save()
+
+    async def save(self) -> None:
+        snapshot = self._enforcer.state.snapshot
+        if snapshot is self._saved or snapshot.revision == 0:
+            return
+        try:
+            await asyncio.to_thread(save_snapshot, self._snapshot_path, snapshot)
+            self._saved, self._disk_warning = snapshot, ""
+        except StateFileError as error:
+            if str(error) != self._disk_warning:
+                log.error(line("snapshot not saved", why=error))
+            self._disk_warning = str(error)

@@ -1,0 +1,151 @@
+"""Contents of policy sets, and which set number each pod's policy gets. Pure; `plan` turns the answer into writes.
+
+A set is immutable for every identity that the kernel knows: any other change makes a new set, and one write of the
+endpoint's entry flips to it. Two changes may be made in place, because no packet can fall between their writes:
+parts of identities that no address has yet, and parts of identities that no address has any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from agent.datapath.tables import PolicyEntry
+from agent.datapath.tables import PolicyKey as SetEntryKey
+from agent.numbers import NumberTable
+from mesh.model import PolicyKey, RuleRef
+from mesh.policy.entries import Entry, EntryKey
+
+Where = tuple[int, int, int, int | None]
+"""Direction, protocol, port, leading bits of the port."""
+Part = Mapping[Where, PolicyEntry]
+"""The entries of one identity."""
+Content = Mapping[int, Part]
+"""Identity -> its entries."""
+
+
+def content_of(entries: Mapping[EntryKey, Entry], rules: NumberTable[tuple[RuleRef, ...]]) -> Content:
+    """Compiled entries with numbers in place of rules."""
+    content: dict[int, dict[Where, PolicyEntry]] = {}
+    shared: dict[tuple[int, int], PolicyEntry] = {}
+    for key, entry in entries.items():
+        number = rules.number(entry.rules) if entry.rules else 0
+        value = shared.setdefault((entry.flags, number), PolicyEntry(entry.flags, number))
+        where = (int(key.direction), int(key.protocol), key.port, key.port_bits)
+        content.setdefault(int(key.identity), {})[where] = value
+    return content
+
+
+def keys_of(number: int, identity: int, part: Part) -> dict[SetEntryKey, PolicyEntry]:
+    """Map entries of one part of a set."""
+    return {
+        SetEntryKey(
+            set=number, identity=identity, direction=direction, protocol=protocol, port=port, port_bits=port_bits
+        ): entry
+        for (direction, protocol, port, port_bits), entry in part.items()
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InPlace:
+    """How a set becomes another content without a flip."""
+
+    add: tuple[int, ...]
+    remove: tuple[int, ...]
+
+
+def in_place(old: Content, new: Content, *, live: Collection[int], existing: Collection[int]) -> InPlace | None:
+    """The way from `old` to `new` where every step is safe, None if a new set is needed.
+
+    `live`: identities that some address has in the kernel now. `existing`: those that will have one or may get one.
+    """
+    add: list[int] = []
+    remove: list[int] = []
+    for identity, part in new.items():
+        held = old.get(identity)
+        if held == part:
+            continue
+        if held is not None or identity in live:
+            return None
+        add.append(identity)
+    for identity in old:
+        if identity in new:
+            continue
+        if identity in existing:
+            return None
+        remove.append(identity)
+    return InPlace(add=tuple(add), remove=tuple(remove))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """Which number stands for each policy."""
+
+    numbers: Mapping[PolicyKey, int]
+    fresh: Mapping[int, Content]
+    """Sets that must be written whole."""
+    changed: Mapping[int, InPlace]
+    """Sets that grow or shrink in place."""
+    contents: Mapping[PolicyKey, Content]
+    next_number: int
+
+
+def allocate(
+    *,
+    wanted: Mapping[int, PolicyKey],
+    contents: Mapping[PolicyKey, Content],
+    held: Mapping[int, int],
+    sets: Mapping[int, Content],
+    live: Collection[int],
+    existing: Collection[int],
+    next_number: int,
+) -> Allocation:
+    """Give each wanted policy a set: one of equal content, else one that can become it in place, else a new one.
+
+    `wanted`: endpoint -> policy; `held`: endpoint -> set number in force; `sets`: what the kernel holds.
+    """
+    users: dict[int, set[int]] = {}
+    for endpoint, number in held.items():
+        users.setdefault(number, set()).add(endpoint)
+    numbers: dict[PolicyKey, int] = {}
+    fresh: dict[int, Content] = {}
+    changed: dict[int, InPlace] = {}
+    by_policy: dict[PolicyKey, list[int]] = {}
+    for endpoint, policy in sorted(wanted.items()):
+        by_policy.setdefault(policy, []).append(endpoint)
+    given: dict[int, PolicyKey] = {}
+
+    def own_first(policy: PolicyKey) -> list[int]:
+        own = {held[e] for e in by_policy[policy] if e in held}
+        return sorted(own, key=lambda n: (-len(users[n]), n))
+
+    for policy in by_policy:
+        content = contents[policy]
+        # A set in use that holds no entry is the empty set: the kernel has nothing to show for it.
+        candidates = dict.fromkeys([*own_first(policy), *users, *sets])
+        same = next((n for n in candidates if sets.get(n, {}) == content), None)
+        if same is not None:
+            numbers[policy] = same
+            given[same] = policy
+    for policy in by_policy:
+        if policy in numbers:
+            continue
+        content = contents[policy]
+        for number in own_first(policy):
+            shared = any(wanted.get(e) != policy for e in users[number] if e in wanted)
+            if number in given or shared:
+                continue
+            way = in_place(sets.get(number, {}), content, live=live, existing=existing)
+            if way is not None:
+                numbers[policy] = number
+                given[number] = policy
+                changed[number] = way
+                break
+        else:
+            equal = next((n for n, other in fresh.items() if other == content), None)
+            if equal is None:
+                equal = next_number
+                next_number += 1
+                fresh[equal] = content
+            numbers[policy] = equal
+    return Allocation(numbers=numbers, fresh=fresh, changed=changed, contents=contents, next_number=next_number)

@@ -1,0 +1,301 @@
+"""The agent's side of the proxy: hands out the listening sockets, tells each worker what to authorise by, awaits acks.
+
+Workers connect on proxy.sock, each by itself. Without any worker, connections wait in the accept queue for the grace;
+then the kernel is told that the proxy is down, and what is queued is reset. It never goes past the proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from agent.channel import Channel, ChannelClosed
+from agent.datapath.interface import DatapathError
+from agent.errors import AgentError, ListenerTaken
+from agent.journal import line
+from agent.listeners import Listeners, adopt, close_all, create, reset_queued
+from agent.proxyview import same_content
+from mesh.api import codec, features
+from mesh.api.codec_link import (
+    ProxyAck,
+    ProxyFlows,
+    ProxyHello,
+    ProxyWelcome,
+    from_proxy,
+    snapshot_to_bytes,
+    welcome_to_bytes,
+)
+from mesh.model import FlowRecord
+from mesh.snapshot import ProxyView
+
+log = logging.getLogger("proxy")
+
+SWAP_S = 2.0
+"""How long a worker may take to swap; one that does not is cut off and must come again."""
+ADOPT_S = 1.0
+"""How long a starting agent waits for a running proxy to hand the listeners back."""
+HELLO_S = 5.0
+MOST_WORKERS = 256
+_UCRED = struct.Struct("3i")
+
+
+class Worker:
+    """One connected worker."""
+
+    def __init__(self, channel: Channel, pid: int) -> None:
+        self.channel = channel
+        self.pid = pid
+        self.told: ProxyView | None = None
+        self.acked = -1
+        self.ready = False
+        self._acks = asyncio.Event()
+
+    def ack(self, revision: int) -> None:
+        self.acked = revision
+        self._acks.set()
+
+    async def tell(self, view: ProxyView) -> None:
+        """Send a view, if it says anything new, and wait until the worker has swapped."""
+        if self.ready and same_content(self.told, view):
+            return
+        message = codec.proxy_snapshot_to_pb(
+            view.revision, view.endpoints, view.policies, view.identities, view.services, view.trust_domain
+        )
+        self._acks.clear()
+        await self.channel.send(snapshot_to_bytes(message))
+        self.told = view
+        while True:
+            await self._acks.wait()
+            self._acks.clear()
+            if self.acked >= view.revision:
+                break
+        self.ready = True
+
+
+class ProxyLink:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        node: str,
+        port: int,
+        mark: int,
+        grace_s: float,
+        redirect_fd: Callable[[], int],
+        ready: asyncio.Event,
+        view: Callable[[], ProxyView | None],
+        set_up: Callable[[bool], Awaitable[None]],
+        take_flow: Callable[[FlowRecord], None],
+        lost_flows: Callable[[int], None],
+    ) -> None:
+        self._path = path
+        self._node = node
+        self._port = port
+        self._mark = mark
+        self._grace_s = grace_s
+        self._redirect_fd = redirect_fd
+        self._ready = ready
+        self._view = view
+        self._set_up = set_up
+        self._take_flow = take_flow
+        self._lost_flows = lost_flows
+        self._listeners: Listeners | None = None
+        self._workers: set[Worker] = set()
+        self._telling = asyncio.Lock()
+        self._since_none = time.monotonic()
+        self._up = True
+        self._offered = asyncio.Event()
+        self._server: socket.socket | None = None
+        self.resets = 0
+
+    @property
+    def workers(self) -> int:
+        """Those that have swapped at least once."""
+        return sum(1 for worker in self._workers if worker.ready)
+
+    @property
+    def pids(self) -> list[int]:
+        return sorted(worker.pid for worker in self._workers)
+
+    def open(self) -> None:
+        """Listen on proxy.sock; root alone may connect."""
+        self._path.unlink(missing_ok=True)
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            server.bind(str(self._path))
+        except OSError as error:
+            server.close()
+            raise AgentError(f"cannot listen on {self._path}: {error.strerror}") from error
+        os.chmod(self._path, 0o600)
+        server.listen(MOST_WORKERS)
+        self._server = server
+
+    async def run(self) -> None:
+        """Accept workers until cancelled."""
+        if self._server is None:
+            self.open()
+        server = self._server
+        assert server is not None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._hold_listeners(), name="proxy-listeners")
+                tasks.create_task(self._watch(), name="proxy-watch")
+                while True:
+                    connection, _ = await asyncio.get_running_loop().sock_accept(server)
+                    if len(self._workers) >= MOST_WORKERS:
+                        connection.close()
+                        continue
+                    tasks.create_task(self._serve(connection), name="proxy-worker")
+        finally:
+            server.close()
+            self._path.unlink(missing_ok=True)
+
+    async def tell(self, view: ProxyView) -> None:
+        """Every worker has swapped to `view`, or has been cut off because it did not in time."""
+        async with self._telling:
+            workers = list(self._workers)
+            if workers:
+                await asyncio.gather(*(self._tell_one(worker, view) for worker in workers))
+
+    async def _tell_one(self, worker: Worker, view: ProxyView) -> None:
+        try:
+            async with asyncio.timeout(SWAP_S):
+                await worker.tell(view)
+        except (TimeoutError, ChannelClosed) as error:
+            why = str(error) or f"did not swap within {SWAP_S} s"
+            log.warning(line("worker cut off", pid=worker.pid, revision=view.revision, why=why))
+            self._cut_off(worker)
+
+    async def _hold_listeners(self) -> None:
+        """Make the sockets, or wait for a running proxy to hand them back."""
+        warned = False
+        while self._listeners is None:
+            try:
+                self._take_listeners(create(self._port))
+            except ListenerTaken as error:
+                try:
+                    async with asyncio.timeout(ADOPT_S):
+                        await self._offered.wait()
+                except TimeoutError:
+                    if not warned:
+                        log.warning(line("waiting for the proxy to hand over its listeners", why=error))
+                        warned = True
+
+    def _take_listeners(self, listeners: Listeners) -> None:
+        self._listeners = listeners
+        self._offered.set()
+
+    async def _watch(self) -> None:
+        """Tell the kernel whether flows may be handed over; empty the queue of a proxy that stays away."""
+        while True:
+            await asyncio.sleep(0.25)
+            if self.workers:
+                self._since_none = time.monotonic()
+            elif time.monotonic() - self._since_none > self._grace_s:
+                await self._become(False)
+                if self._listeners is not None:
+                    self.resets += reset_queued(self._listeners)
+
+    async def _become(self, up: bool) -> None:
+        if up == self._up:
+            return
+        try:
+            await self._set_up(up)
+            self._up = up
+        except (AgentError, DatapathError) as error:
+            log.error(line("cannot tell the kernel about the proxy", up=up, why=error))
+
+    async def _serve(self, connection: socket.socket) -> None:
+        pid, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        channel = Channel(connection)
+        worker = Worker(channel, pid)
+        try:
+            if uid not in (0, os.geteuid()):
+                raise AgentError(f"process {pid} of user {uid} is neither root nor of this agent's user")
+            await self._greet(worker)
+            await self._converse(worker)
+        except ChannelClosed as error:
+            log.info(line("worker gone", pid=worker.pid, why=error))
+        except (AgentError, codec.CodecError, TimeoutError) as error:
+            log.warning(line("worker refused", pid=worker.pid, why=str(error) or "said nothing in time"))
+        finally:
+            self._workers.discard(worker)
+            channel.close()
+
+    async def _greet(self, worker: Worker) -> None:
+        async with asyncio.timeout(HELLO_S):
+            hello = from_proxy(await worker.channel.receive())
+        if not isinstance(hello, ProxyHello):
+            raise AgentError("the first message is not a hello")
+        objection = features.objection(hello.version, hello.features, features.REQUIRED_OF_PROXY)
+        if objection is not None:
+            raise AgentError(objection)
+        worker.pid = hello.pid or worker.pid
+        self._consider(worker.channel.take_descriptors())
+        async with asyncio.timeout(HELLO_S):
+            await self._offered.wait()
+        assert self._listeners is not None
+        welcome = ProxyWelcome(node=self._node, listen_port=self._port, mark_from_proxy=self._mark)
+        redirect = self._redirect_fd()
+        try:
+            descriptors = [*self._listeners.descriptors(), redirect]
+            await worker.channel.send(welcome_to_bytes(welcome), descriptors)
+        finally:
+            os.close(redirect)
+
+    def _consider(self, descriptors: list[int]) -> None:
+        """Listeners that came with a hello: taken if this agent has none, else the same ones and dropped."""
+        if not descriptors:
+            return
+        if self._listeners is not None:
+            close_all(descriptors)
+            return
+        self._take_listeners(adopt(descriptors, self._port))
+        log.info(line("listeners handed back by the proxy"))
+
+    async def _converse(self, worker: Worker) -> None:
+        """Acks and flow records in; the first view goes out beside them."""
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(self._first_view(worker), name="proxy-first-view")
+            try:
+                while True:
+                    self._take(worker, from_proxy(await worker.channel.receive()))
+            except (ChannelClosed, codec.CodecError) as error:
+                first.cancel()
+                log.info(line("worker gone", pid=worker.pid, why=error))
+
+    async def _first_view(self, worker: Worker) -> None:
+        """A worker counts from its first swap on. While one is told, no change is told past it."""
+        await self._ready.wait()
+        async with self._telling:
+            view = self._view()
+            if view is None:
+                return
+            self._workers.add(worker)
+            await self._tell_one(worker, view)
+        if worker.ready and worker in self._workers:
+            log.info(line("worker ready", pid=worker.pid, workers=self.workers))
+            await self._become(True)
+
+    def _take(self, worker: Worker, message: ProxyHello | ProxyAck | ProxyFlows) -> None:
+        if isinstance(message, ProxyAck):
+            worker.ack(message.revision)
+        elif isinstance(message, ProxyFlows):
+            if message.lost:
+                self._lost_flows(message.lost)
+            for flow in message.flows:
+                self._take_flow(flow)
+
+    def _cut_off(self, worker: Worker) -> None:
+        self._workers.discard(worker)
+        worker.channel.abort()
+
+    def close(self) -> None:
+        if self._listeners is not None:
+            self._listeners.close()

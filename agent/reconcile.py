@@ -1,0 +1,226 @@
+"""Makes the kernel's maps agree with what they should hold. The only writer of the maps; called from one thread.
+
+`enforce` compares (`plan`), writes in order and keeps a mirror. A write that fails undoes the ones before it in
+reverse order, so what was in force stays in force, and the error says why. What nobody uses any more is deleted by
+`sweep` after a grace. It never decides about policy and knows no clock but the `now` it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agent.datapath.interface import Datapath, DatapathError, MapFull
+from agent.datapath.tables import NodeConfig
+from agent.desired import Desired
+from agent.plan import Hooks, Plan, Step, plan
+from agent.policysets import keys_of
+from agent.realized import TABLES, Realized
+from mesh.model import PolicyKey, PolicySet
+
+SET_GRACE_S = 2.0
+"""Longer than any packet can be between reading an endpoint's set number and looking the set up."""
+BACKEND_GRACE_S = 1.0
+EXPLAIN_S = 120.0
+"""How long the policy behind a set number is remembered after the set was left: its events may still come."""
+RESERVE = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What `enforce` did."""
+
+    changed: bool
+    flipped: frozenset[int]
+    removed: frozenset[int]
+    set_numbers: Mapping[PolicyKey, int]
+
+
+class Reconciler:
+    def __init__(
+        self,
+        datapath: Datapath,
+        config: NodeConfig,
+        *,
+        first_epoch: Callable[[], int],
+        interface_exists: Callable[[int], bool],
+        next_set: int = 1,
+        reserve: Callable[[int], None] = lambda number: None,
+    ) -> None:
+        """`next_set` and `reserve`: set numbers below the reserved one may have been used by an earlier process."""
+        self._datapath = datapath
+        self._tables = datapath.tables
+        self._config = config
+        self._configured: NodeConfig | None = None
+        self._first_epoch = first_epoch
+        self._interface_exists = interface_exists
+        self._next_set = next_set
+        self._reserved = next_set
+        self._reserve = reserve
+        self._unused_sets: dict[int, float] = {}
+        self._unused_backends: dict[int, float] = {}
+        self._ghosts: set[int] = set()
+        self._explain: dict[int, PolicySet] = {}
+        self._explain_until: dict[int, float] = {}
+        self.realized = Realized()
+
+    def read_back(self) -> None:
+        """Take what the kernel holds as the starting point: a restart of the agent changes nothing."""
+        realized = Realized()
+        for name in (*TABLES, "policy"):
+            for key, value in self._table(name).items():
+                realized.put(name, key, value)
+        self.realized = realized
+        used = {entry.policy_set for entry in realized.endpoint.values()}
+        self._next_set = max(self._next_set, *used, *realized.sets, 0) + (1 if used or realized.sets else 0)
+
+    def policy_of(self, set_number: int) -> PolicySet | None:
+        """The policy behind a set number, for explaining events."""
+        return self._explain.get(set_number)
+
+    def configure(self, flags: int) -> None:
+        config = replace(self._config, flags=flags)
+        if config != self._configured:
+            self._datapath.configure(config)
+            self._configured = config
+
+    def prepare(self, want: Desired) -> Plan:
+        """What has to be written for `want`; nothing is. MapFull where it cannot fit."""
+        todo = plan(
+            want,
+            self.realized,
+            next_set=self._next_set,
+            first_epoch=self._first_epoch(),
+            backend_capacity=self._tables.backend.max_entries,
+            ghosts=frozenset(self._ghosts),
+        )
+        self._check_room(todo)
+        return todo
+
+    def execute(self, todo: Plan, want: Desired, now: float) -> Outcome:
+        """Carry out a plan made for `want` just before. On DatapathError nothing has changed."""
+        if todo.next_set > self._reserved:
+            self._reserved = todo.next_set + RESERVE
+            self._reserve(self._reserved)
+        self._next_set = todo.next_set
+        self._write(todo)
+        self.configure(want.config_flags)
+        self._remember(todo, want, now)
+        return Outcome(
+            changed=bool(todo.steps), flipped=todo.flipped, removed=todo.removed, set_numbers=todo.set_numbers
+        )
+
+    def enforce(self, want: Desired, now: float) -> Outcome:
+        """Both halves: bring the maps to `want`."""
+        return self.execute(self.prepare(want), want, now)
+
+    def sweep(self, now: float) -> int:
+        """Delete sets and backends that have been out of use for longer than their grace; returns how many."""
+        sets = [n for n, since in self._unused_sets.items() if now - since >= SET_GRACE_S]
+        for number in sets:
+            self._ghosts.add(number)
+            keys = [
+                key
+                for identity, part in self.realized.sets.get(number, {}).items()
+                for key in keys_of(number, identity, part)
+            ]
+            self._delete("policy", keys)
+            del self._unused_sets[number]
+            self._ghosts.discard(number)
+        backends = [n for n, since in self._unused_backends.items() if now - since >= BACKEND_GRACE_S]
+        if backends:
+            self._delete("backend", backends)
+            for number in backends:
+                del self._unused_backends[number]
+        for number in [n for n, until in self._explain_until.items() if now >= until]:
+            del self._explain_until[number]
+            self._explain.pop(number, None)
+        return len(sets) + len(backends)
+
+    def sweep_due(self) -> bool:
+        return bool(self._unused_sets or self._unused_backends or self._explain_until)
+
+    def rules_in_use(self) -> set[int]:
+        """Numbers of rule sets that map entries carry."""
+        return {
+            entry.rules for parts in self.realized.sets.values() for part in parts.values() for entry in part.values()
+        }
+
+    def _table(self, name: str) -> Any:
+        return getattr(self._tables, name)
+
+    def _check_room(self, todo: Plan) -> None:
+        """A change that cannot fit is refused before its first write."""
+        grown: dict[str, int] = {}
+        for step in todo.steps:
+            if isinstance(step, Step):
+                new = sum(1 for key in step.put if self.realized.get(step.table, key) is None)
+                grown[step.table] = grown.get(step.table, 0) + new
+        for name, new in grown.items():
+            size, room = self.realized.size(name), self._table(name).max_entries
+            if new and size + new > room:
+                raise MapFull(
+                    f"map {name} holds {size} of {room} entries and {new} more are needed: what was in force stays. "
+                    "Fewer policies, pods or services on this node, or a larger map, are needed"
+                )
+
+    def _write(self, todo: Plan) -> None:
+        done: list[tuple[str, dict[Any, Any]]] = []
+        try:
+            for step in todo.steps:
+                if isinstance(step, Hooks):
+                    self._hooks(step)
+                    continue
+                before = {key: self.realized.get(step.table, key) for key in (*step.put, *step.delete)}
+                done.append((step.table, before))
+                self._put(step.table, step.put)
+                self._delete(step.table, list(step.delete))
+        except DatapathError:
+            for table, before in reversed(done):
+                self._restore(table, before)
+            raise
+
+    def _put(self, name: str, entries: Mapping[Any, Any]) -> None:
+        if not entries:
+            return
+        self._table(name).put_many(entries)
+        for key, value in entries.items():
+            self.realized.put(name, key, value)
+
+    def _delete(self, name: str, keys: list[Any]) -> None:
+        if not keys:
+            return
+        self._table(name).delete_many(keys)
+        for key in keys:
+            self.realized.delete(name, key)
+
+    def _restore(self, name: str, before: Mapping[Any, Any]) -> None:
+        self._put(name, {key: value for key, value in before.items() if value is not None})
+        self._delete(name, [key for key, value in before.items() if value is None])
+
+    def _hooks(self, step: Hooks) -> None:
+        """An interface that has gone meanwhile takes its hooks along; its endpoint is found and removed by `heal`."""
+        for ifindex in step.attach:
+            try:
+                self._datapath.attach_pod(ifindex)
+            except DatapathError:
+                if self._interface_exists(ifindex):
+                    raise
+                continue
+            self.realized.hooks.add(ifindex)
+        for ifindex in step.detach:
+            if self._interface_exists(ifindex):
+                self._datapath.detach_pod(ifindex)
+            self.realized.hooks.discard(ifindex)
+
+    def _remember(self, todo: Plan, want: Desired, now: float) -> None:
+        self._unused_sets = {n: self._unused_sets.get(n, now) for n in todo.unused_sets}
+        self._unused_backends = {n: self._unused_backends.get(n, now) for n in todo.unused_backends}
+        for key, number in todo.set_numbers.items():
+            self._explain[number] = want.policies[key]
+            self._explain_until.pop(number, None)
+        in_use = set(todo.set_numbers.values())
+        for number in self._explain:
+            if number not in in_use:
+                self._explain_until.setdefault(number, now + EXPLAIN_S)

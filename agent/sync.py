@@ -1,0 +1,318 @@
+"""The stream to the controller: hello, snapshots and deltas in, acks, status, flows and answers out. Mutual TLS.
+
+News become values of `mesh.snapshot` and go to `take_news`, which returns when they are in force; its refusals become
+nacks. The controller being away is normal: the node goes on with what it holds, and this tries again with a growing,
+jittered pause. The only user of gRPC in the running agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+
+from agent.credentials import Credentials
+from agent.datapath.interface import DatapathError
+from agent.errors import AgentError, OutOfStep, SnapshotRefused
+from agent.journal import line
+from mesh.api import codec, features, mesh_pb2_grpc
+from mesh.api import mesh_pb2 as pb
+from mesh.model import FlowRecord
+from mesh.snapshot import Delta, NodeSnapshot
+
+log = logging.getLogger("sync")
+
+# Read by gRPC when it first makes TLS credentials. It cannot be told a minimum version; this suite of TLS 1.2 needs an
+# RSA certificate, which neither side has, so TLS 1.3 is what is left.
+os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-RSA-AES128-GCM-SHA256"
+
+SERVER_NAME = "weft-controller"
+LARGEST_MESSAGE = 64 << 20
+NEWS_LIMIT = 64
+OUT_LIMIT = 256
+FLOW_BATCH = 512
+FLOW_EVERY_S = 0.5
+STATUS_EVERY_S = 3.0
+STATUS_LOOK_S = 0.2
+COMMAND_S = 20.0
+RETRY_S = 1.0
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What the controller shows of this node."""
+
+    enforced_revision: int
+    state: str
+    warnings: tuple[str, ...]
+    endpoints: int
+    endpoints_enforced: int
+    proxy_workers: int
+
+
+class Node(Protocol):
+    """What the stream needs of the rest of the agent."""
+
+    def revision(self) -> int:
+        """The revision held and in force."""
+
+    async def take_news(self, news: list[NodeSnapshot | Delta]) -> None:
+        """All of it is in force on return. Raises SnapshotRefused or DatapathError; then nothing changed."""
+
+    def status(self) -> Status: ...
+    def take_flows(self, most: int) -> tuple[list[FlowRecord], int]: ...
+    async def answer(self, name: str, arguments: dict[str, Any]) -> Any:
+        """The answer to a command, as a JSON value. AgentError where it cannot be given."""
+
+
+class StreamEnded(AgentError):
+    """The stream is over; the text says why."""
+
+
+class Sync:
+    def __init__(
+        self,
+        node_name: str,
+        target: str,
+        node: Node,
+        credentials: Callable[[], Awaitable[Credentials]],
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._name = node_name
+        self._target = target
+        self._node = node
+        self._credentials = credentials
+        self._pause = pause
+        self.connected = False
+        self.last_error = "not connected yet"
+
+    async def run(self) -> None:
+        """Hold a stream open until cancelled."""
+        attempt = 0
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                await self._session(await self._credentials())
+            except (StreamEnded, AgentError, grpc.aio.AioRpcError) as error:
+                why = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+                if self.connected or why != self.last_error:
+                    log.warning(line("controller away", why=why))
+                self.last_error = why or "the stream ended"
+            lived = asyncio.get_running_loop().time() - began
+            attempt = 0 if self.connected and lived > LONGEST_PAUSE_S else attempt + 1
+            self.connected = False
+            longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempt, 10))
+            await self._pause(longest * random.uniform(0.5, 1.0))
+
+    async def _session(self, credentials: Credentials) -> None:
+        channel_credentials = grpc.ssl_channel_credentials(
+            root_certificates=credentials.trust_bundle,
+            private_key=credentials.key,
+            certificate_chain=credentials.certificate,
+        )
+        options = [
+            ("grpc.ssl_target_name_override", SERVER_NAME),
+            ("grpc.enable_http_proxy", 0),
+            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+            ("grpc.keepalive_time_ms", 20_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+        ]
+        async with grpc.aio.secure_channel(self._target, channel_credentials, options) as channel:
+            await self.converse(channel)
+
+    async def converse(self, channel: grpc.aio.Channel) -> None:
+        """One stream from hello to its end, which is always an exception."""
+        stub: Any = mesh_pb2_grpc.MeshStub(channel)  # type: ignore[no-untyped-call]  # generated without types
+        call = stub.Sync()
+        hello = pb.Hello(
+            node=self._name, version=features.VERSION, features=features.FEATURES, revision=self._node.revision()
+        )
+        await call.write(pb.FromAgent(hello=hello))
+        out: asyncio.Queue[pb.FromAgent] = asyncio.Queue(OUT_LIMIT)
+        news: asyncio.Queue[NodeSnapshot | Delta] = asyncio.Queue(NEWS_LIMIT)
+        commands: asyncio.Queue[pb.Command] = asyncio.Queue(OUT_LIMIT)
+        ended: BaseExceptionGroup[BaseException] | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._write(call, out), name="sync-write")
+                tasks.create_task(self._enforce(news, out), name="sync-enforce")
+                tasks.create_task(self._commands(commands, out), name="sync-commands")
+                tasks.create_task(self._report(out), name="sync-status")
+                tasks.create_task(self._flows(out), name="sync-flows")
+                await self._read(call, news, commands, out)
+        except* (AgentError, grpc.aio.AioRpcError) as group:
+            ended = group
+        finally:
+            call.cancel()
+        # Raised here, because what is raised inside `except*` comes out as a group again.
+        if ended is not None:
+            raise _first(ended)
+
+    async def _read(
+        self,
+        call: Any,
+        news: asyncio.Queue[NodeSnapshot | Delta],
+        commands: asyncio.Queue[pb.Command],
+        out: asyncio.Queue[pb.FromAgent],
+    ) -> None:
+        while True:
+            message = await call.read()
+            if not isinstance(message, pb.FromController):
+                raise StreamEnded(f"the controller ended the stream ({(await call.details()) or 'no reason given'})")
+            kind = message.WhichOneof("message")
+            if kind == "welcome":
+                objection = features.objection(message.welcome.version, message.welcome.features)
+                if objection is not None:
+                    raise StreamEnded(f"the controller's {objection}")
+                self.connected = True
+                self.last_error = ""
+                log.info(line("controller connected", version=message.welcome.version))
+            elif kind == "refused":
+                raise StreamEnded(f"the controller refuses this node: {message.refused}")
+            elif kind == "command":
+                try:
+                    commands.put_nowait(message.command)
+                except asyncio.QueueFull:
+                    error = "the node is busy with other questions"
+                    await out.put(pb.FromAgent(result=pb.CommandResult(id=message.command.id, error=error)))
+            elif kind in ("snapshot", "delta"):
+                await self._receive(kind, message, news, out)
+
+    async def _receive(
+        self, kind: str, message: Any, news: asyncio.Queue[NodeSnapshot | Delta], out: asyncio.Queue[pb.FromAgent]
+    ) -> None:
+        try:
+            if kind == "snapshot":
+                await news.put(codec.snapshot_from_pb(message.snapshot))
+            else:
+                await news.put(codec.delta_from_pb(message.delta))
+        except codec.CodecError as error:
+            revision = message.snapshot.revision if kind == "snapshot" else message.delta.revision
+            await self._refuse(revision, str(error), out)
+
+    async def _refuse(self, revision: int, why: str, out: asyncio.Queue[pb.FromAgent]) -> None:
+        """What was in force stays; the controller goes on from there with its next revision."""
+        log.error(line("revision refused", revision=revision, why=why))
+        await out.put(pb.FromAgent(nack=pb.Nack(revision=revision, reason=why)))
+
+    async def _enforce(self, news: asyncio.Queue[NodeSnapshot | Delta], out: asyncio.Queue[pb.FromAgent]) -> None:
+        """In order; what has queued up meanwhile is enforced in one go and acknowledged by its last revision."""
+        while True:
+            batch = [await news.get(), *_waiting(news)]
+            refused = 0
+            while batch:
+                revision = batch[-1].revision
+                try:
+                    await self._node.take_news(batch)
+                except OutOfStep as error:
+                    await self._refuse(revision, str(error), out)
+                    await _drained(out)
+                    raise StreamEnded(f"revision {revision}: {error}") from error
+                except SnapshotRefused as error:
+                    await self._refuse(revision, str(error), out)
+                    batch = []
+                except DatapathError as error:
+                    if refused != revision:
+                        await self._refuse(revision, str(error), out)
+                        refused = revision
+                    await self._pause(RETRY_S)
+                    # News after a refusal start from what is held, not from what was refused.
+                    batch = _waiting(news) or batch
+                else:
+                    await out.put(pb.FromAgent(ack=pb.Ack(revision=revision)))
+                    batch = []
+
+    async def _commands(self, commands: asyncio.Queue[pb.Command], out: asyncio.Queue[pb.FromAgent]) -> None:
+        while True:
+            command = await commands.get()
+            result = pb.CommandResult(id=command.id)
+            try:
+                arguments = json.loads(command.arguments or "{}")
+                if not isinstance(arguments, dict):
+                    raise AgentError("arguments must be a JSON object")
+                async with asyncio.timeout(COMMAND_S):
+                    result.json = json.dumps(await self._node.answer(command.name, arguments))
+            except (AgentError, DatapathError, ValueError, TimeoutError) as error:
+                result.error = str(error) or f"{command.name} took longer than {COMMAND_S:.0f} s"
+            await out.put(pb.FromAgent(result=result))
+
+    async def _report(self, out: asyncio.Queue[pb.FromAgent]) -> None:
+        """Status when it changes and every few seconds."""
+        last: Status | None = None
+        age = STATUS_EVERY_S
+        while True:
+            status = self._node.status()
+            if status != last or age >= STATUS_EVERY_S:
+                last, age = status, 0.0
+                message = pb.NodeStatus(
+                    enforced_revision=status.enforced_revision,
+                    state=status.state,
+                    warnings=status.warnings,
+                    endpoints=status.endpoints,
+                    endpoints_enforced=status.endpoints_enforced,
+                    proxy_workers=status.proxy_workers,
+                )
+                await out.put(pb.FromAgent(status=message))
+            await asyncio.sleep(STATUS_LOOK_S)
+            age += STATUS_LOOK_S
+
+    async def _flows(self, out: asyncio.Queue[pb.FromAgent]) -> None:
+        while True:
+            records, lost = self._node.take_flows(FLOW_BATCH)
+            if records or lost:
+                batch = pb.FlowBatch(flows=[codec.flow_to_pb(record) for record in records], lost=lost)
+                await out.put(pb.FromAgent(flows=batch))
+            if len(records) < FLOW_BATCH:
+                await asyncio.sleep(FLOW_EVERY_S)
+
+    async def _write(self, call: Any, out: asyncio.Queue[pb.FromAgent]) -> None:
+        while True:
+            message = await out.get()
+            try:
+                await call.write(message)
+            except (asyncio.InvalidStateError, grpc.aio.UsageError) as error:
+                raise StreamEnded("the stream has ended") from error
+            finally:
+                out.task_done()
+
+
+def _waiting(news: asyncio.Queue[NodeSnapshot | Delta]) -> list[NodeSnapshot | Delta]:
+    found: list[NodeSnapshot | Delta] = []
+    while not news.empty():
+        found.append(news.get_nowait())
+    return found
+
+
+async def _drained(out: asyncio.Queue[pb.FromAgent]) -> None:
+    """Let a nack leave before the stream ends."""
+    try:
+        async with asyncio.timeout(1.0):
+            await out.join()
+    except TimeoutError:
+        return
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The most telling one: our own words before the library's."""
+    leaves: list[BaseException] = []
+
+    def walk(item: BaseException) -> None:
+        if isinstance(item, BaseExceptionGroup):
+            for part in item.exceptions:
+                walk(part)
+        else:
+            leaves.append(item)
+
+    walk(group)
+    return next((leaf for leaf in leaves if isinstance(leaf, AgentError)), leaves[0])

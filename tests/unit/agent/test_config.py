@@ -1,0 +1,54 @@
+"""Flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.config import AgentConfig, UninstallConfig, host_port, parse
+from agent.errors import ConfigRefused
+
+RUN = ["--node", "n", "--controller", "c:7000", "--state", "/s", "--cgroup", "/cg"]
+
+
+def test_run_is_the_default() -> None:
+    assert parse(RUN) == parse(["run", *RUN])
+
+
+def test_defaults() -> None:
+    config = parse([*RUN, "--uplink", "eth0", "--uplink", "eth1"])
+    assert isinstance(config, AgentConfig)
+    assert (config.instance, config.uplinks, config.proxy_grace_s) == ("node", ("eth0", "eth1"), 10.0)
+    assert config.bpffs == Path("/sys/fs/bpf")
+
+
+def test_uninstall() -> None:
+    config = parse(["uninstall", "--instance", "lab_n"])
+    assert isinstance(config, UninstallConfig)
+    assert (config.instance, config.state) == ("lab_n", None)
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--controller", "nowhere"], "--controller"),
+        (["--controller", "c:0"], "--controller"),
+        (["--metrics", "1:70000"], "--metrics"),
+        (["--proxy-grace", "-1"], "--proxy-grace"),
+        (["--instance", "../x"], "--instance"),
+    ],
+)
+def test_what_cannot_be_used_is_named(more: list[str], named: str) -> None:
+    with pytest.raises(ConfigRefused, match=named):
+        parse([*RUN, *more])
+
+
+def test_usage_errors_end_with_two() -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["--node", "n"])
+    assert ended.value.code == 2
+
+
+def test_ipv6_stands_in_brackets() -> None:
+    assert host_port("[fd00::1]:80", "--x") == ("fd00::1", 80)

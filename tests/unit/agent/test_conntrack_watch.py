@@ -1,0 +1,94 @@
+"""Walking the conntrack map."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.conntrack_watch import ConntrackWatch
+from mesh.model import Revision
+from tests.support import nodes
+from tests.unit.agent.test_enforcer import SNAPSHOT, made, take
+from tests.unit.agent.test_evaluate import ENTRY, KEY
+
+
+@pytest.fixture
+def writer() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def story_of(tmp_path: Path, writer: ThreadPoolExecutor) -> tuple[Any, Any, ConntrackWatch, list[Any]]:
+    enforcer, datapath, _ = made(tmp_path, writer)
+    destroyed: list[Any] = []
+
+    def destroy(*socket: Any) -> bool:
+        destroyed.append(socket)
+        return True
+
+    return (
+        enforcer,
+        datapath.tables.conntrack,
+        ConntrackWatch(enforcer, datapath.tables.conntrack, destroy=destroy),
+        destroyed,
+    )
+
+
+def entry(**more: Any) -> Any:
+    return replace(ENTRY, expires_ns=time.clock_gettime_ns(time.CLOCK_MONOTONIC) + 10**12, **more)
+
+
+def test_an_idle_flow_that_policy_forbids_loses_its_socket_first_and_its_entry_later(
+    tmp_path: Path, writer: ThreadPoolExecutor
+) -> None:
+    async def story() -> None:
+        enforcer, table, watch, destroyed = story_of(tmp_path, writer)
+        await enforcer.change(take, first=True)
+        table.put(KEY, entry(epoch=1))
+        assert await watch.walk() == []
+        changed = replace(SNAPSHOT, revision=Revision(2), policies={"a": nodes.policy("a")})
+        await enforcer.change(lambda state: replace(state, snapshot=changed))
+        assert [item.key for item in await watch.walk()] == [KEY]
+        assert destroyed == [("/run/netns/a", 6, KEY.destination, 80, KEY.source, 4000)]
+        assert table.get(KEY) is not None
+        await watch.walk()
+        assert table.get(KEY) is None
+        assert len(destroyed) == 1
+
+    asyncio.run(story())
+
+
+def test_expired_entries_and_those_of_nobody_are_collected(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
+    async def story() -> None:
+        enforcer, table, watch, _ = story_of(tmp_path, writer)
+        await enforcer.change(take, first=True)
+        table.put(KEY, replace(ENTRY, expires_ns=1))
+        table.put(replace(KEY, endpoint=77), entry(epoch=1))
+        table.put(replace(KEY, sport=1), entry(epoch=1))
+        await watch.walk()
+        assert [key.sport for key, _ in table.items()] == [1]
+        assert watch.collected == 2
+
+    asyncio.run(story())
+
+
+def test_a_pod_that_takes_over_a_number_does_not_inherit_flows(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
+    async def story() -> None:
+        enforcer, table, watch, _ = story_of(tmp_path, writer)
+        await enforcer.change(take, first=True)
+        table.put(KEY, entry(epoch=1))
+        watch.forget(1)
+        await watch.walk()
+        assert table.get(KEY) is None
+        table.put(KEY, entry(epoch=1))
+        await watch.walk()
+        assert table.get(KEY) is not None
+
+    asyncio.run(story())

@@ -1,0 +1,44 @@
+"""Events out of the ring."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from agent.datapath.fake import FakeDatapath
+from agent.events import EventReader
+from agent.flows import FlowLog
+from tests.support.waiting import until
+from tests.unit.agent.test_flows import EVENT, names
+
+
+def test_events_become_records_as_they_come_and_redirects_are_counted() -> None:
+    async def story() -> None:
+        datapath, flows = FakeDatapath(), FlowLog()
+        reader = EventReader(datapath, names, flows, "node-1")
+        running = asyncio.ensure_future(reader.run())
+        await asyncio.sleep(0)
+        datapath.announce(EVENT)
+        datapath.announce(replace(EVENT, verdict=3))
+        datapath.announce(replace(EVENT, dport=81))
+        await until(lambda: len(flows) == 2)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        records, _ = flows.take(10)
+        assert [item.destination.port for item in records] == [80, 81]
+        assert len({item.id for item in records}) == 2
+        assert all(item.id.startswith("node-1-") for item in records)
+        assert reader.redirected == 1
+        datapath.close()
+
+    asyncio.run(story())
+
+
+def test_what_the_kernel_lost_is_counted_once(monkeypatch: object) -> None:
+    datapath, flows = FakeDatapath(), FlowLog()
+    reader = EventReader(datapath, names, flows, "node-1")
+    datapath.gauges = lambda: {"events_lost": 7}  # type: ignore[method-assign]
+    reader._count_lost()
+    reader._count_lost()
+    assert flows.lost_total == 7
+    datapath.close()

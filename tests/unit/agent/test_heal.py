@@ -1,0 +1,77 @@
+"""Repairs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from agent import podnetns
+from agent.heal import Healer
+from tests.support import nodes
+from tests.unit.agent.test_enforcer import made, take
+
+INTERFACES = {11: "veth-a", 2: "eth0"}
+
+
+@pytest.fixture
+def writer() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
+    existing = dict(INTERFACES)
+    monkeypatch.setattr(podnetns, "interfaces", lambda: existing)
+    monkeypatch.setattr(podnetns, "interface_exists", lambda index: index in existing)
+    monkeypatch.setattr(podnetns, "node_addresses", lambda: frozenset({nodes.address("192.0.2.7")}))
+    return existing
+
+
+def test_a_hook_that_is_gone_comes_back_and_is_reported(
+    tmp_path: Path, writer: ThreadPoolExecutor, machine: dict[int, str]
+) -> None:
+    async def story() -> None:
+        enforcer, datapath, _ = made(tmp_path, writer)
+        await enforcer.change(take, first=True)
+
+        async def remove(key: str) -> None:
+            raise AssertionError(key)
+
+        healer = Healer(enforcer, datapath, uplinks=("eth0",), cgroup="/cg", remove=remove)
+        await healer.look()
+        datapath.attached.discard(("tc_to_pod", 11))
+        await healer.look()
+        assert ("tc_to_pod", 11) in datapath.attached
+        assert any("tc_to_pod on ifindex 11" in text for text in healer.warnings)
+        await healer.look()
+        assert healer.warnings == ()
+        assert healer.repaired == 2
+        assert nodes.address("192.0.2.7") in enforcer.state.node_addresses
+
+    asyncio.run(story())
+
+
+def test_a_pod_whose_interface_stays_away_has_left(
+    tmp_path: Path, writer: ThreadPoolExecutor, machine: dict[int, str]
+) -> None:
+    async def story() -> list[str]:
+        enforcer, datapath, _ = made(tmp_path, writer)
+        await enforcer.change(take, first=True)
+        removed: list[str] = []
+
+        async def remove(key: str) -> None:
+            removed.append(key)
+
+        healer = Healer(enforcer, datapath, uplinks=(), cgroup="/cg", remove=remove)
+        del machine[11]
+        await healer.look()
+        assert removed == []
+        await healer.look()
+        return removed
+
+    assert asyncio.run(story()) == ["shop/a"]

@@ -1,0 +1,61 @@
+"""Listening sockets. Transparency needs a capability and is left to the lab: a harmless option stands in for it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from agent import listeners
+from agent.errors import AgentError, ListenerTaken
+from agent.listeners import Listeners, adopt, create, reset_queued
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listeners]:
+    monkeypatch.setattr(listeners, "_IP_TRANSPARENT", socket.IP_TTL)
+    monkeypatch.setattr(listeners, "_IPV6_TRANSPARENT", socket.IPV6_UNICAST_HOPS)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    held = create(port)
+    yield held
+    held.close()
+
+
+def port_of(held: Listeners) -> int:
+    return int(held.v4.getsockname()[1])
+
+
+def test_two_listeners_on_loopback_without_reuseport(made: Listeners) -> None:
+    assert made.v4.getsockname()[0] == "127.0.0.1"
+    assert made.v6.getsockname()[0] == "::1"
+    for item in (made.v4, made.v6):
+        assert item.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
+        assert item.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+
+
+def test_a_port_that_is_held_is_told_apart(made: Listeners) -> None:
+    with pytest.raises(ListenerTaken, match="in use"):
+        create(port_of(made))
+
+
+def test_sockets_handed_over_are_the_same_sockets(made: Listeners) -> None:
+    adopted = adopt([os.dup(made.v4.fileno()), os.dup(made.v6.fileno())], port_of(made))
+    assert adopted.v4.getsockname() == made.v4.getsockname()
+    adopted.close()
+
+
+def test_other_sockets_are_refused(made: Listeners) -> None:
+    with socket.socket() as stray, pytest.raises(AgentError, match="not the listeners"):
+        adopt([os.dup(made.v4.fileno()), os.dup(stray.fileno())], port_of(made))
+
+
+def test_what_waits_for_a_proxy_that_stays_away_is_reset(made: Listeners) -> None:
+    with socket.create_connection(made.v4.getsockname()[:2]) as client:
+        assert reset_queued(made) == 1
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+    assert reset_queued(made) == 0

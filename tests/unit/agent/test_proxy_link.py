@@ -1,0 +1,236 @@
+"""The agent's side of the proxy, with workers that are played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent import listeners, proxy_link
+from agent.channel import Channel, ChannelClosed
+from agent.desired import Numbers, desired
+from agent.listeners import adopt
+from agent.proxy_link import ProxyLink
+from agent.proxyview import Former, view
+from mesh.api import codec, features
+from mesh.api import mesh_pb2 as pb
+from mesh.model import FlowRecord, Revision
+from mesh.snapshot import ProxyView
+from tests.support.waiting import until
+from tests.unit.agent.test_flows import EVENT, names, record
+from tests.unit.agent.test_proxyview import STATE
+
+NUMBERS = Numbers()
+VIEW = view(STATE, desired(STATE, NUMBERS), NUMBERS, Former())
+
+
+@pytest.fixture(autouse=True)
+def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transparency needs a capability; a harmless option stands in for it."""
+    monkeypatch.setattr(listeners, "_IP_TRANSPARENT", socket.IP_TTL)
+    monkeypatch.setattr(listeners, "_IPV6_TRANSPARENT", socket.IPV6_UNICAST_HOPS)
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Told:
+    """What the link did to its surroundings."""
+
+    def __init__(self) -> None:
+        self.view = VIEW
+        self.up: list[bool] = []
+        self.flows: list[FlowRecord] = []
+        self.lost = 0
+
+    async def set_up(self, up: bool) -> None:
+        self.up.append(up)
+
+    def lose(self, count: int) -> None:
+        self.lost += count
+
+
+class Worker:
+    """Plays one worker of the proxy."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+
+    @classmethod
+    async def connect(cls, path: Path, held: list[int] | None = None, version: str = features.VERSION) -> Worker:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(path))
+        worker = cls(Channel(connection))
+        hello = pb.ProxyHello(version=version, pid=os.getpid(), features=features.FEATURES)
+        await worker.channel.send(pb.FromProxy(hello=hello).SerializeToString(), held)
+        return worker
+
+    async def welcome(self) -> tuple[pb.ProxyWelcome, list[int]]:
+        message = codec.parse(pb.ToProxy, await self.channel.receive())
+        return message.welcome, self.channel.take_descriptors()
+
+    async def swap(self) -> ProxyView:
+        message = codec.parse(pb.ToProxy, await self.channel.receive())
+        await self.channel.send(pb.FromProxy(ack=pb.Ack(revision=message.snapshot.revision)).SerializeToString())
+        return codec.proxy_snapshot_from_pb(message.snapshot)
+
+
+@asynccontextmanager
+async def running(path: Path, port: int, told: Told, grace_s: float = 60.0) -> AsyncIterator[ProxyLink]:
+    ready = asyncio.Event()
+    ready.set()
+    link = ProxyLink(
+        path, node="node-1", port=port, mark=0x20, grace_s=grace_s,
+        redirect_fd=lambda: os.open(os.devnull, os.O_RDONLY), ready=ready, view=lambda: told.view,
+        set_up=told.set_up, take_flow=told.flows.append, lost_flows=told.lose,
+    )  # fmt: skip
+    link.open()
+    task = asyncio.ensure_future(link.run())
+    try:
+        yield link
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        link.close()
+
+
+def play(story: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await story()
+
+    asyncio.run(main())
+
+
+def test_a_worker_gets_listeners_the_map_and_the_view(tmp_path: Path, port: int) -> None:
+    async def story() -> None:
+        told = Told()
+        async with running(tmp_path / "p", port, told) as link:
+            worker = await Worker.connect(tmp_path / "p")
+            welcome, descriptors = await worker.welcome()
+            assert (welcome.node, welcome.listen_port, welcome.mark_from_proxy) == ("node-1", port, 0x20)
+            assert len(descriptors) == 3
+            adopt(descriptors[:2], port).close()
+            os.close(descriptors[2])
+            assert link.workers == 0
+            assert await worker.swap() == VIEW
+            await until(lambda: link.workers == 1)
+            assert link.pids == [os.getpid()]
+            worker.channel.close()
+            await until(lambda: link.workers == 0)
+
+    play(story)
+
+
+def test_a_change_is_told_to_every_worker_and_waits_for_all(tmp_path: Path, port: int) -> None:
+    async def story() -> None:
+        told = Told()
+        async with running(tmp_path / "p", port, told) as link:
+            workers = [await Worker.connect(tmp_path / "p") for _ in range(2)]
+            for worker in workers:
+                listeners.close_all((await worker.welcome())[1])
+                await worker.swap()
+            await until(lambda: link.workers == 2)
+            news = replace(VIEW, revision=Revision(2), trust_domain="other")
+            telling = asyncio.ensure_future(link.tell(news))
+            assert (await workers[0].swap()).revision == 2
+            await asyncio.sleep(0.02)
+            assert not telling.done()
+            await workers[1].swap()
+            await telling
+            await link.tell(replace(news, revision=Revision(3)))  # nothing new for a worker: no wait, no message
+            for worker in workers:
+                worker.channel.close()
+
+    play(story)
+
+
+def test_a_worker_that_does_not_swap_is_cut_off(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        told = Told()
+        async with running(tmp_path / "p", port, told) as link:
+            worker = await Worker.connect(tmp_path / "p")
+            listeners.close_all((await worker.welcome())[1])
+            await worker.swap()
+            await until(lambda: link.workers == 1)
+            monkeypatch.setattr(proxy_link, "SWAP_S", 0.05)
+            await link.tell(replace(VIEW, revision=Revision(2), trust_domain="other"))
+            assert link.workers == 0
+            await worker.channel.receive()
+            with pytest.raises(ChannelClosed):
+                await worker.channel.receive()
+            worker.channel.close()
+
+    play(story)
+
+
+def test_after_a_crash_of_the_agent_the_listeners_come_back_from_the_proxy(tmp_path: Path, port: int) -> None:
+    async def story() -> None:
+        held = listeners.create(port)
+        inode = os.fstat(held.v4.fileno()).st_ino
+        async with running(tmp_path / "p", port, Told()):
+            worker = await Worker.connect(tmp_path / "p", held.descriptors())
+            _, descriptors = await worker.welcome()
+            assert os.fstat(descriptors[0]).st_ino == inode
+            listeners.close_all(descriptors)
+            worker.channel.close()
+        held.close()
+
+    play(story)
+
+
+def test_a_proxy_of_another_major_version_is_refused(tmp_path: Path, port: int) -> None:
+    async def story() -> None:
+        async with running(tmp_path / "p", port, Told()) as link:
+            worker = await Worker.connect(tmp_path / "p", version="9.0.0")
+            with pytest.raises(ChannelClosed):
+                await worker.channel.receive()
+            assert link.workers == 0
+            worker.channel.close()
+
+    play(story)
+
+
+def test_without_a_proxy_for_longer_than_the_grace_the_kernel_is_told_and_the_queue_reset(
+    tmp_path: Path, port: int
+) -> None:
+    async def story() -> None:
+        told = Told()
+        async with running(tmp_path / "p", port, told, grace_s=0.0) as link:
+            await until(lambda: told.up == [False])
+            with socket.create_connection(("127.0.0.1", port)):
+                await until(lambda: link.resets == 1)
+            worker = await Worker.connect(tmp_path / "p")
+            listeners.close_all((await worker.welcome())[1])
+            await worker.swap()
+            await until(lambda: told.up == [False, True])
+            worker.channel.close()
+
+    play(story)
+
+
+def test_flow_records_of_the_proxy_are_taken(tmp_path: Path, port: int) -> None:
+    async def story() -> None:
+        told = Told()
+        sent = record(EVENT, names())
+        async with running(tmp_path / "p", port, told):
+            worker = await Worker.connect(tmp_path / "p")
+            listeners.close_all((await worker.welcome())[1])
+            await worker.swap()
+            batch = pb.FlowBatch(flows=[codec.flow_to_pb(sent)], lost=2)
+            await worker.channel.send(pb.FromProxy(flows=batch).SerializeToString())
+            await until(lambda: bool(told.flows))
+            assert told.flows == [sent]
+            assert told.lost == 2
+            worker.channel.close()
+
+    play(story)

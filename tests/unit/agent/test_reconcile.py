@@ -1,0 +1,166 @@
+"""Carrying out plans: full maps, failures, what is swept, what a restart takes over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agent.datapath.fake import FakeDatapath
+from agent.datapath.interface import DatapathError, MapFull
+from agent.desired import Numbers, desired
+from agent.reconcile import SET_GRACE_S, Reconciler
+from agent.state import NodeState
+from tests.support import nodes
+
+TABLES = ("ipcache", "endpoint", "endpoint_by_ifindex", "endpoint_by_address", "endpoint_by_netns", "policy", "service")
+
+
+def node_with(*rules: Any, pods: int = 1, backends: tuple[str, ...] = ("10.9.0.1",)) -> NodeState:
+    names = [f"p{n}" for n in range(pods)]
+    held = nodes.snapshot(
+        pods=[nodes.pod(name, f"10.9.0.{n + 1}", 300, "a") for n, name in enumerate(names)],
+        peers={"10.0.0.0/8": 0, "10.9.1.1/32": 256, "10.9.1.2/32": 257},
+        policies=[nodes.policy("a", *rules)],
+        frontends=[nodes.service("10.96.0.1", *backends)],
+    )
+    return nodes.node(held, *(nodes.local(name, n + 1, 11 + n) for n, name in enumerate(names)))
+
+
+def contents(datapath: FakeDatapath) -> dict[str, dict[Any, Any]]:
+    return {name: dict(getattr(datapath.tables, name).items()) for name in TABLES}
+
+
+def make(datapath: FakeDatapath, **more: Any) -> Reconciler:
+    return Reconciler(datapath, nodes.CONFIG, **{"first_epoch": lambda: 1, "interface_exists": lambda _: True, **more})
+
+
+def test_realized_is_desired_after_enforcing() -> None:
+    datapath = FakeDatapath()
+    want = desired(node_with(nodes.allow(256)), Numbers())
+    make(datapath).enforce(want, 0.0)
+    held = contents(datapath)
+    assert held["ipcache"] == dict(want.ipcache)
+    entry = held["endpoint"][1]
+    assert (entry.ifindex, entry.identity4, entry.netns_cookie, entry.epoch) == (11, 300, 1001, 1)
+    assert held["endpoint_by_ifindex"] == {11: 1}
+    assert held["endpoint_by_netns"] == {1001: 1}
+    assert {key.set for key in held["policy"]} == {entry.policy_set}
+    assert datapath.attached == {("tc_from_pod", 11), ("tc_to_pod", 11)}
+    assert datapath.config is not None
+
+
+def test_a_full_map_is_found_before_the_first_write() -> None:
+    datapath = FakeDatapath()
+    reconciler = make(datapath)
+    numbers = Numbers()
+    reconciler.enforce(desired(node_with(nodes.allow(256)), numbers), 0.0)
+    before = contents(datapath)
+    policy: Any = datapath.tables.policy
+    policy.max_entries = len(before["policy"])
+    with pytest.raises(MapFull, match="map policy holds"):
+        reconciler.enforce(desired(node_with(nodes.allow(256, 257)), numbers), 1.0)
+    assert contents(datapath) == before
+
+
+@pytest.mark.parametrize("table", ["policy", "ipcache", "endpoint", "service", "backend"])
+def test_a_failure_half_way_leaves_what_was_in_force(table: str) -> None:
+    datapath = FakeDatapath()
+    reconciler = make(datapath)
+    numbers = Numbers()
+    reconciler.enforce(desired(node_with(nodes.allow(256)), numbers), 0.0)
+    before = contents(datapath)
+    changed = node_with(nodes.allow(257), backends=("10.9.0.1", "10.9.1.1"))
+    cache = {**changed.snapshot.ipcache}
+    cache.pop(nodes.prefix("10.9.1.1/32"))
+    changed = replace(changed, snapshot=replace(changed.snapshot, ipcache=cache))
+    target: Any = getattr(datapath.tables, table)
+    method = "delete_many" if table == "ipcache" else "put_many"
+    working = getattr(target, method)
+
+    def fail(entries: Any) -> None:
+        setattr(target, method, working)
+        raise DatapathError("the kernel says no")
+
+    setattr(target, method, fail)
+    with pytest.raises(DatapathError, match="says no"):
+        reconciler.enforce(desired(changed, numbers), 1.0)
+    assert contents(datapath) == before
+    reconciler.enforce(desired(changed, numbers), 2.0)
+    assert contents(datapath) != before
+
+
+def test_a_set_that_was_left_goes_after_its_grace_and_stays_explained() -> None:
+    datapath = FakeDatapath()
+    reconciler = make(datapath)
+    numbers = Numbers()
+    reconciler.enforce(desired(node_with(nodes.allow(256)), numbers), 0.0)
+    old = datapath.tables.endpoint.get(1)
+    assert old is not None
+    reconciler.enforce(desired(node_with(nodes.allow(257)), numbers), 10.0)
+    reconciler.sweep(10.0)
+    assert old.policy_set in {key.set for key, _ in datapath.tables.policy.items()}
+    reconciler.sweep(10.0 + SET_GRACE_S)
+    assert old.policy_set not in {key.set for key, _ in datapath.tables.policy.items()}
+    assert reconciler.policy_of(old.policy_set) is not None
+    reconciler.sweep(1000.0)
+    assert reconciler.policy_of(old.policy_set) is None
+
+
+def test_a_flip_is_one_write_of_set_and_epoch() -> None:
+    datapath = FakeDatapath()
+    reconciler = make(datapath)
+    numbers = Numbers()
+    reconciler.enforce(desired(node_with(nodes.allow(256)), numbers), 0.0)
+    before = datapath.tables.endpoint.get(1)
+    outcome = reconciler.enforce(desired(node_with(nodes.allow(257)), numbers), 1.0)
+    after = datapath.tables.endpoint.get(1)
+    assert before is not None
+    assert after is not None
+    assert outcome.flipped == {1}
+    assert (after.epoch, after.policy_set != before.policy_set) == (before.epoch + 1, True)
+
+
+def test_set_numbers_are_reserved_before_they_are_used() -> None:
+    reserved: list[int] = []
+    datapath = FakeDatapath()
+    make(datapath, next_set=40, reserve=reserved.append).enforce(desired(node_with(nodes.allow(256)), Numbers()), 0.0)
+    assert reserved[0] > 40
+    assert {key.set for key, _ in datapath.tables.policy.items()} == {40}
+
+
+def test_a_removed_pod_takes_its_entries_along() -> None:
+    datapath = FakeDatapath()
+    reconciler = make(datapath)
+    numbers = Numbers()
+    reconciler.enforce(desired(node_with(nodes.allow(256), pods=2), numbers), 0.0)
+    state = node_with(nodes.allow(256), pods=2)
+    gone = replace(state, local={"shop/p0": state.local["shop/p0"]})
+    outcome = reconciler.enforce(desired(gone, numbers), 1.0)
+    assert outcome.removed == {2}
+    assert outcome.flipped == frozenset()
+    assert list(contents(datapath)["endpoint"]) == [1]
+    assert ("tc_from_pod", 12) not in datapath.attached
+
+
+def test_an_interface_that_vanished_does_not_stop_the_others() -> None:
+    datapath = FakeDatapath()
+
+    def refuse(ifindex: int) -> None:
+        raise DatapathError(f"no interface {ifindex}")
+
+    datapath.attach_pod = refuse  # type: ignore[method-assign]
+    make(datapath, interface_exists=lambda _: False).enforce(desired(node_with(), Numbers()), 0.0)
+    other = FakeDatapath()
+    other.attach_pod = refuse  # type: ignore[method-assign]
+    with pytest.raises(DatapathError, match="no interface 11"):
+        make(other).enforce(desired(node_with(), Numbers()), 0.0)
+
+
+def test_rules_in_use_are_those_of_the_kernel() -> None:
+    reconciler = make(FakeDatapath())
+    numbers = Numbers()
+    rule = nodes.allow(256)
+    reconciler.enforce(desired(node_with(rule), numbers), 0.0)
+    assert [numbers.rules.item(n) for n in reconciler.rules_in_use() if n] == [(rule.ref,)]
