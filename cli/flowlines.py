@@ -1,0 +1,90 @@
+"""A flow record as one line of `weft observe`. Pure.
+
+12:01:03.123 DENY  shop/client -> shop/payments:8080 TCP POST /charge 403  MeshPolicy shop/payments (default deny)
+"""
+
+from __future__ import annotations
+
+from cli.document import Json, dig, number, rows, table, text
+from cli.grid import paint
+from cli.reserved import reserved_name
+from cli.spans import clock
+from cli.verdicts import COLOURS, rule
+
+
+def party(found: object) -> str:
+    """`shop/client`; for what is no pod the address, with what it is: `203.0.113.7(world)`."""
+    pod = text(found, "pod")
+    if pod:
+        namespace = text(found, "namespace")
+        return f"{namespace}/{pod}" if namespace else pod
+    address = text(found, "ip", default="?")
+    sort = reserved_name(number(found, "identity")) if dig(found, "identity") is not None else ""
+    return f"{address}({sort})" if sort else address
+
+
+def destination(flow: Json) -> str:
+    port = number(flow, "to", "port")
+    whom = party(dig(flow, "to"))
+    if not port:
+        return whom
+    return f"[{whom}]:{port}" if whom.count(":") > 1 and "(" not in whom else f"{whom}:{port}"
+
+
+def request(flow: Json) -> str:
+    """`POST /charge 403`, or nothing for a flow that is no request."""
+    if not table(flow, "http"):
+        return ""
+    parts = [text(flow, "http", key) for key in ("method", "path", "status")]
+    return " ".join(part for part in parts if part and part != "0")
+
+
+def reason(flow: Json) -> str:
+    """Who decided: the rules, or for a default deny the policies behind it; else the datapath's drop reason."""
+    refs = rows(flow, "decidedBy") or [{"policy": policy} for policy in _policies(flow)]
+    said = _named_once([rule(ref) for ref in refs])
+    dropped = text(flow, "dropReason")
+    if not said:
+        return dropped
+    if text(flow, "verdict") == "deny" and not any(text(ref, "action") == "Deny" for ref in refs):
+        return f"{said} (default deny{', policy-changed' if dropped == 'policy-changed' else ''})"
+    return said
+
+
+def _named_once(rules: list[str]) -> str:
+    """`NetworkPolicy a/b, a/c; MeshPolicy a/d`: a kind that repeats is said once."""
+    said, last = "", ""
+    for each in rules:
+        kind, _, rest = each.partition(" ")
+        same = bool(rest) and kind == last
+        said += (", " if same else "; ") * bool(said) + (rest if same else each)
+        last = kind
+    return said
+
+
+def _policies(flow: Json) -> list[str]:
+    found = dig(flow, "policies")
+    return [str(policy) for policy in found] if isinstance(found, list) else []
+
+
+def _clean(raw: str) -> str:
+    """A path or header of a caller's choosing must not move the reader's cursor."""
+    return "".join(char if char.isprintable() else "?" for char in raw)
+
+
+def flow_line(flow: Json, *, colour: bool, wide: bool = False) -> str:
+    """One record. Wide adds what the columns leave out: node, direction, layer, addresses, service."""
+    verdict = text(flow, "verdict")
+    shown = f"{_clean(verdict).upper():<6}"
+    what = " ".join(part for part in (text(flow, "protocol"), request(flow)) if part)
+    count = number(flow, "count")
+    times = f" x{count}" if count > 1 else ""
+    line = f"{_clean(clock(text(flow, 'time')))} {paint(shown, COLOURS.get(verdict)) if colour else shown}"
+    line += _clean(f"{party(dig(flow, 'from'))} -> {destination(flow)} {what}{times}")
+    if why := _clean(reason(flow)):
+        line += f"  {paint(why, 'dim') if colour else why}"
+    if wide:
+        ends = " ".join(f"{side}={text(flow, side, 'ip')}#{text(flow, side, 'identity')}" for side in ("from", "to"))
+        service = f" service={text(flow, 'service')}" if text(flow, "service") else ""
+        line += _clean(f"  [{text(flow, 'node')} {text(flow, 'direction')} {text(flow, 'layer')} {ends}{service}]")
+    return line

@@ -1,0 +1,91 @@
+"""Aligned tables. Pure: rows in, text out.
+
+Colours are escape codes around the cell, padded before they are coloured, so that alignment does not count them. Given
+a width, columns that may shrink lose their ends (shown by one character) until the row fits; without a width, as in a
+pipe, nothing is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cli.document import Json
+
+GAP = "  "
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36, "dim": 2, "bold": 1}
+
+
+def paint(text: str, colour: str | None) -> str:
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colour else text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    header: str
+    value: Callable[[Json], str]
+    wide: bool = False
+    """Shown by `-o wide` only."""
+    right: bool = False
+    shrink: bool = False
+    """May be cut where the terminal is narrow."""
+    colours: Mapping[str, str] | None = None
+    """Colour by the cell's text."""
+
+
+def widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int | None) -> list[int]:
+    """Natural widths, then cut from the widest column that may shrink until the row fits."""
+    natural = [max([len(column.header), *(len(row[index]) for row in cells)]) for index, column in enumerate(columns)]
+    if width is None:
+        return natural
+    spare = sum(natural) + len(GAP) * (len(columns) - 1) - width
+    while spare > 0:
+        shrinkable = [
+            index
+            for index, column in enumerate(columns)
+            if column.shrink and natural[index] > max(8, len(column.header))
+        ]
+        if not shrinkable:
+            return natural
+        widest = max(shrinkable, key=lambda index: natural[index])
+        natural[widest] -= 1
+        spare -= 1
+    return natural
+
+
+def line(columns: Sequence[Column], row: Sequence[str], sizes: Sequence[int], *, colour: bool) -> str:
+    parts = []
+    for column, text, size in zip(columns, row, sizes, strict=True):
+        cut = text if len(text) <= size else text[: size - 1] + "…"
+        padded = cut.rjust(size) if column.right else cut.ljust(size)
+        parts.append(paint(padded, (column.colours or {}).get(text)) if colour else padded)
+    return GAP.join(parts).rstrip()
+
+
+def cells(columns: Sequence[Column], rows: Iterable[Json]) -> list[list[str]]:
+    """Control characters in a value must not move the reader's cursor."""
+    return [[_printable(column.value(row)) or "-" for column in columns] for row in rows]
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+
+
+def render(
+    columns: Sequence[Column],
+    rows: Sequence[Json],
+    *,
+    wide: bool = False,
+    width: int | None = None,
+    colour: bool = False,
+    header: bool = True,
+) -> str:
+    """The whole table, ending without a newline."""
+    shown = [column for column in columns if wide or not column.wide]
+    body = cells(shown, rows)
+    sizes = widths(shown, body, width)
+    lines = [line(shown, row, sizes, colour=colour) for row in body]
+    if header:
+        head = line(shown, [column.header for column in shown], sizes, colour=False)
+        lines.insert(0, paint(head, "bold") if colour else head)
+    return "\n".join(lines)

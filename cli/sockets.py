@@ -1,0 +1,43 @@
+"""Whether somebody listens on a unix socket, and if not, why: the sentence that every command shows."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from cli.errors import Unreachable
+from cli.target import Target
+
+CONNECT_TIMEOUT_S = 3.0
+
+
+def connect(path: Path, *, component: str, target: Target) -> socket.socket:
+    """A connected stream socket. Raises Unreachable with the component, the path, the reason and what to do."""
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    link.settimeout(CONNECT_TIMEOUT_S)
+    try:
+        link.connect(str(path))
+    except OSError as error:
+        link.close()
+        raise Unreachable(explain(error, path, component=component, target=target)) from error
+    return link
+
+
+def explain(error: OSError, path: Path, *, component: str, target: Target) -> str:
+    """What a failed connect means for a person."""
+    where = f"cannot reach the {component}{target.whose} at {path}"
+    if isinstance(error, PermissionError):
+        return f"{where}: permission denied; the socket is for root, run this as root"
+    if isinstance(error, FileNotFoundError):
+        if target.lab is not None:
+            return (
+                f"{where}: no such socket; the lab is not running. "
+                f"Start it with: weft lab up --name {target.lab} PATH..., or name another one with --lab"
+            )
+        return f"{where}: no such socket; is the controller running with --admin-socket {path}?"
+    if isinstance(error, ConnectionRefusedError):
+        again = f"weft --lab {target.lab} lab status shows what runs" if target.lab is not None else "start it again"
+        return f"{where}: nobody listens any more; {again}"
+    if isinstance(error, TimeoutError):
+        return f"{where}: no answer within {CONNECT_TIMEOUT_S:g} s; it is overloaded or stuck, see its log"
+    return f"{where}: {error.strerror or error}"

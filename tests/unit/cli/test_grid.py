@@ -1,0 +1,56 @@
+"""Tables: aligned, cut only where there is a width, coloured outside of the padding."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.document import text
+from cli.grid import Column, paint, render
+
+COLUMNS = (
+    Column(header="NAME", value=lambda row: text(row, "name"), shrink=True),
+    Column(header="N", value=lambda row: text(row, "n"), right=True),
+    Column(header="STATE", value=lambda row: text(row, "state"), colours={"up": "green"}),
+    Column(header="MORE", value=lambda row: text(row, "more"), wide=True),
+)
+ROWS: list[dict[str, object]] = [
+    {"name": "short", "n": 7, "state": "up", "more": "x"},
+    {"name": "a-much-longer-name", "n": 100},
+]
+
+
+def test_columns_are_aligned_and_what_is_missing_is_a_dash() -> None:
+    assert render(COLUMNS, ROWS) == (
+        "NAME                  N  STATE\nshort                 7  up\na-much-longer-name  100  -"
+    )
+
+
+def test_wide_shows_more() -> None:
+    assert render(COLUMNS, ROWS, wide=True).splitlines()[1] == "short                 7  up     x"
+
+
+def test_a_narrow_terminal_cuts_columns_that_may_shrink() -> None:
+    assert render(COLUMNS, ROWS, width=22).splitlines()[2] == "a-much-lo…  100  -"
+
+
+def test_colours_do_not_move_columns() -> None:
+    coloured = render(COLUMNS, ROWS, colour=True)
+    assert "\x1b[32mup   \x1b[0m" in coloured
+    assert re.sub(r"\x1b\[\d+m", "", coloured).split() == render(COLUMNS, ROWS).split()
+
+
+def test_control_characters_cannot_move_the_cursor() -> None:
+    assert "\x1b" not in render(COLUMNS, [{"name": "a\x1b[2Jb\nc"}])
+
+
+def test_paint_without_a_colour_changes_nothing() -> None:
+    assert paint("x", None) == "x"
+
+
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=5), st.integers(30, 100))
+def test_no_line_is_wider_than_the_terminal(names: list[str], width: int) -> None:
+    rows: list[dict[str, object]] = [{"name": name, "n": 1, "state": "up"} for name in names]
+    assert all(len(line) <= width for line in render(COLUMNS, rows, width=width).splitlines())

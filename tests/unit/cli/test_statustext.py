@@ -1,0 +1,53 @@
+"""status in words."""
+
+from __future__ import annotations
+
+from cli.statustext import missing, settled, status
+from tests.unit.cli.samples import status as answer
+from tests.unit.cli.samples import status_node
+
+
+def test_a_settled_cluster_fits_eighty_columns() -> None:
+    shown = status(answer(), colour=False, width=80)
+    assert shown.splitlines() == [
+        "Controller: serving, version 0.1.0, revision 17",
+        "Settled:    yes, every node enforces the newest revision",
+        "Objects:    7 Pod, 2 MeshPolicy",
+        "",
+        "NODE    STATE      ENFORCED  NEWEST  LAG  ENDPOINTS  PROXY    SEEN",
+        "node-1  connected        17      17    0        4/4      1  1s ago",
+        "node-2  connected        17      17    0        4/4      1  1s ago",
+    ]
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_what_is_missing_is_named_node_by_node() -> None:
+    unsettled = answer(
+        status_node("a", enforced=16),
+        status_node("b", state="away", ageSeconds=130),
+        status_node("c", endpointsEnforced=3, warnings=["map ct is 91 % full"]),
+        settled=False,
+    )
+    assert missing(unsettled) == [
+        "node a: enforces revision 16, the newest is 17",
+        "node b: its agent is away, last heard 2m ago; it enforces what it has",
+        "node c: 1 of 4 endpoints are not enforced yet",
+    ]
+    shown = status(unsettled, colour=False, width=80)
+    assert "Settled:    no, node a: enforces revision 16" in shown
+    assert shown.endswith("Warnings:\n  c: map ct is 91 % full")
+    assert not settled(unsettled)
+
+
+def test_a_source_that_cannot_be_read_is_said_even_when_settled() -> None:
+    assert "Source:     not read: a.yaml: bad" in status(answer(sourceError="a.yaml: bad"), colour=False, width=None)
+
+
+def test_a_revision_that_cannot_be_served_is_a_reason() -> None:
+    found = missing({"controller": {"buildError": {"revision": 3, "reason": "too many identities"}}, "nodes": []})
+    assert found[0] == "the newest revision cannot be served: too many identities; the one before stays in force"
+
+
+def test_no_node_is_a_reason_too() -> None:
+    assert "yes, no node has joined" in status({"settled": True}, colour=False, width=None)
+    assert missing({"nodes": [], "settled": False}) == ["no node has an agent"]

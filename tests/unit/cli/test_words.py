@@ -1,0 +1,92 @@
+"""Groups, help and near misses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from cli.__main__ import Weft
+from cli.__main__ import weft as group
+from cli.words import examples
+from tests.unit.cli.conftest import Weft as Run
+
+
+def commands(command: click.Command, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every path of words, groups included."""
+    found = [words]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for word in command.list_commands(context):
+            inner = command.get_command(context, word)
+            assert inner is not None, word
+            found += commands(inner, (*words, word))
+    return found
+
+
+ALL = commands(group)
+
+
+def test_every_word_stands_under_a_heading_and_has_a_module() -> None:
+    assert {word for words in Weft.sections.values() for word in words} == set(Weft.modules)
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_help_teaches_by_example_and_fits(weft_alone: Run, words: tuple[str, ...]) -> None:
+    done = weft_alone(*words, "--help")
+    assert done.exit_code == 0
+    assert "Examples:\n    " in done.output
+    assert "Usage: weft" in done.output
+
+
+def test_the_commands_of_the_interface_are_there() -> None:
+    present = {" ".join(words) for words in ALL}
+    assert {
+        "lab up",
+        "lab down",
+        "lab status",
+        "lab exec",
+        "lab logs",
+        "lab restart",
+        "lab kill",
+        "apply",
+        "delete",
+        "get",
+        "describe",
+        "status",
+        "policy show",
+        "policy check",
+        "observe",
+        "endpoint list",
+        "identity list",
+        "service list",
+        "node list",
+        "doctor",
+        "map dump",
+        "conntrack list",
+        "uninstall",
+        "completion",
+        "version",
+    } <= present
+
+
+def test_a_near_miss_is_named(weft_alone: Run) -> None:
+    done = weft_alone("polcy")
+    assert done.exit_code == 2
+    assert "did you mean 'policy'" in done.output
+
+
+def test_help_imports_neither_grpc_nor_yaml() -> None:
+    program = (
+        "import sys\nfrom cli.__main__ import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([name for name in ('grpc', 'yaml', 'rich', 'google.protobuf') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_examples_keep_their_lines() -> None:
+    assert examples("a", "b") == "\b\nExamples:\n  a\n  b"
