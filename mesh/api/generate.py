@@ -6,11 +6,10 @@ version is pinned in pyproject.toml so that everybody gets the same text.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
-
-from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parents[2]
 PROTO = "mesh/api/mesh.proto"
@@ -20,15 +19,19 @@ STUBS = ("mesh/api/mesh_pb2.py", "mesh/api/mesh_pb2.pyi", "mesh/api/mesh_pb2_grp
 def generate(out: Path) -> None:
     """Write all stubs below `out`. Raises SystemExit with protoc's own words on a mistake in the proto file."""
     plugin = Path(sys.executable).with_name("protoc-gen-mypy")
-    arguments = [
-        "protoc",
+    # A process of its own: the compiler's library and gRPC's cannot share one (both register the same descriptors).
+    command = [
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
         f"--plugin=protoc-gen-mypy={plugin}",
         f"-I{ROOT}",
         f"--python_out={out}",
         f"--grpc_python_out={out}",
         f"--mypy_out=quiet:{out}",
+        str(ROOT / PROTO),
     ]
-    if protoc.main([*arguments, str(ROOT / PROTO)]) != 0:
+    if subprocess.run(command, check=False).returncode != 0:
         raise SystemExit(f"{PROTO}: protoc refused it (see above)")
 
 

@@ -1,0 +1,289 @@
+"""The datapath in the kernel: pinned maps and programs through libbpf, hooks through netlink and cgroup links.
+
+Satisfies `interface.Datapath`. Compiles nothing itself: `load.py` does, in a process that exits. All calls are short
+and blocking; the agent makes them from one task. What is attached stays attached when this process goes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from agent.datapath import attach, libbpf, links, source
+from agent.datapath.attach import Hook
+from agent.datapath.events import EventReader
+from agent.datapath.interface import DatapathError, Tables
+from agent.datapath.kerneltables import KernelTables
+from agent.datapath.mapnames import SHAPES, STEMS
+from agent.datapath.programs import ALL_PROGRAMS, CGROUP_PROGRAMS, pin_folder
+from agent.datapath.tables import Counter, FlowEvent, NodeConfig
+from mesh import layouts
+
+_LOAD_TIMEOUT_S = 120
+_BPFFS_MAGIC_OPTION = "bpf"
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_DEFAULT_MARK_TO_PROXY = 0x10
+_DEFAULT_MARK_MASK = 0xF0
+
+
+class KernelDatapath:
+    """One instance's datapath. Construct, then `ensure_loaded()`, before anything else."""
+
+    tables: Tables
+
+    def __init__(self, instance: str, bpffs: str = "/sys/fs/bpf") -> None:
+        self._instance = instance
+        self._bpffs = bpffs
+        self._folder = pin_folder(bpffs, instance)
+        self._events: EventReader | None = None
+        self._program_ids: dict[str, int] = {}
+
+    def ensure_loaded(self) -> bool:
+        mount_bpffs(self._bpffs)
+        cold = not self._fresh()
+        if cold:
+            self._load()
+        self._open()
+        return cold
+
+    def _fresh(self) -> bool:
+        """The pins are all there and were made from this very unit."""
+        if not all((self._folder / "progs" / name).exists() for name in ALL_PROGRAMS):
+            return False
+        if not all((self._folder / "maps" / name).exists() for name in (*SHAPES, "mesh_events")):
+            return False
+        try:
+            table = libbpf.Map(str(self._folder / "maps" / "mesh_meta"))
+            raw = table.lookup(bytes(4))
+            table.close()
+        except libbpf.KernelError:
+            return False
+        if raw is None or len(raw) != len(bytes(layouts.DatapathMeta())):
+            return False
+        meta = layouts.DatapathMeta.from_buffer_copy(raw)
+        unit, layout = bytes(meta.unit_sha256), bytes(meta.layout_sha256)
+        return unit == source.unit_sha256() and layout == source.layout_sha256()
+
+    def _load(self) -> None:
+        command = [sys.executable, "-m", "agent.datapath.load", "--instance", self._instance, "--bpffs", self._bpffs]
+        paths = [str(_REPOSITORY), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=_LOAD_TIMEOUT_S, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DatapathError(f"compiling the kernel programs took longer than {_LOAD_TIMEOUT_S} s") from error
+        if done.returncode:
+            raise DatapathError(f"the kernel programs could not be loaded\n{done.stderr.strip()}")
+
+    def _open(self) -> None:
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+        try:
+            self._kernel_tables = KernelTables(self._folder / "maps")
+            self.tables = self._kernel_tables
+            for name in ALL_PROGRAMS:
+                fd = libbpf.obj_get(str(self._folder / "progs" / name))
+                self._program_ids[name] = libbpf.program_info(fd).id
+                os.close(fd)
+        except libbpf.KernelError as error:
+            raise DatapathError(f"cannot open what is pinned under {self._folder}: {error.strerror}") from error
+
+    def configure(self, config: NodeConfig) -> None:
+        self._kernel_tables.config.put(0, config)
+
+    def prepare_node(self) -> None:
+        mark, mask = self._marks()
+        with _told():
+            links.prepare(mark, mask)
+
+    def _marks(self) -> tuple[int, int]:
+        config = self._kernel_tables.config.get(0)
+        if config is None or not config.mark_to_proxy:
+            return _DEFAULT_MARK_TO_PROXY, _DEFAULT_MARK_MASK
+        return config.mark_to_proxy, config.mark_mask
+
+    def attach_pod(self, ifindex: int) -> None:
+        with _told():
+            links.settle_interface(ifindex)
+            self._attach(ifindex, Hook.EGRESS, "tc_to_pod")
+            self._attach(ifindex, Hook.INGRESS, "tc_from_pod")
+
+    def attach_uplink(self, ifindex: int) -> None:
+        with _told():
+            links.settle_interface(ifindex)
+            self._attach(ifindex, Hook.INGRESS, "tc_from_net")
+
+    def _attach(self, ifindex: int, hook: Hook, program: str) -> None:
+        fd = libbpf.obj_get(str(self._folder / "progs" / program))
+        try:
+            attach.attach(ifindex, hook, self._program(program), fd)
+        finally:
+            os.close(fd)
+
+    def _program(self, name: str) -> attach.Program:
+        return attach.Program(self._instance, name, self._program_ids[name])
+
+    def detach_pod(self, ifindex: int) -> None:
+        with _told():
+            attach.detach(ifindex, self._instance)
+
+    def attach_cgroup(self, path: str) -> None:
+        try:
+            cgroup = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DatapathError(f"cannot open cgroup {path}: {error.strerror}; create it below a cgroup v2") from error
+        try:
+            with _told():
+                for program, kind in CGROUP_PROGRAMS.items():
+                    self._link(program, kind, cgroup)
+        finally:
+            os.close(cgroup)
+
+    def _link(self, program: str, kind: int, cgroup: int) -> None:
+        pin = self._folder / "links" / program
+        fd = libbpf.obj_get(str(self._folder / "progs" / program))
+        try:
+            link = self._pinned_link(pin, os.fstat(cgroup).st_ino)
+            if link is None:
+                link = libbpf.link_create(fd, cgroup, kind)
+                libbpf.obj_pin(link, str(pin))
+            else:
+                libbpf.link_update(link, fd)
+            os.close(link)
+        finally:
+            os.close(fd)
+
+    def _pinned_link(self, pin: Path, cgroup_id: int) -> int | None:
+        """The link that is pinned there, if it still hangs on this cgroup; what hangs elsewhere is let go."""
+        try:
+            link = libbpf.obj_get(str(pin))
+        except libbpf.KernelError:
+            return None
+        if libbpf.link_info(link)[0] == cgroup_id:
+            return link
+        os.close(link)
+        pin.unlink()
+        return None
+
+    def hooks_missing(self, *, pods: list[int], uplinks: list[int]) -> list[str]:
+        wanted = [(ifindex, Hook.INGRESS, "tc_from_pod") for ifindex in pods]
+        wanted += [(ifindex, Hook.EGRESS, "tc_to_pod") for ifindex in pods]
+        wanted += [(ifindex, Hook.INGRESS, "tc_from_net") for ifindex in uplinks]
+        with _told():
+            lost = attach.missing([(ifindex, hook, self._program(name)) for ifindex, hook, name in wanted])
+        lost += [self._link_missing(program) for program in CGROUP_PROGRAMS]
+        return [text for text in lost if text]
+
+    def _link_missing(self, program: str) -> str:
+        pin = self._folder / "links" / program
+        try:
+            link = libbpf.obj_get(str(pin))
+        except libbpf.KernelError:
+            return f"{program} on the pods' cgroup"
+        try:
+            cgroup_id, program_id = libbpf.link_info(link)
+        finally:
+            os.close(link)
+        if not cgroup_id:
+            return f"{program}: its cgroup is gone"
+        return "" if program_id == self._program_ids[program] else f"{program}: another version hangs on the cgroup"
+
+    def event_fd(self) -> int:
+        return self._reader().fd()
+
+    def read_events(self, take: Callable[[FlowEvent], None], *, limit: int) -> int:
+        with _told():
+            return self._reader().read(take, limit=limit)
+
+    def _reader(self) -> EventReader:
+        if self._events is None:
+            with _told():
+                self._events = EventReader(str(self._folder / "maps" / "mesh_events"))
+        return self._events
+
+    def counters(self) -> dict[tuple[int, int], Counter]:
+        totals: dict[tuple[int, int], Counter] = {}
+        for index in range(layouts.DROP_REASON_COUNT * 2):
+            values = self._kernel_tables.per_cpu("mesh_counters", index, layouts.Counter)
+            packets, octets = sum(one.packets for one in values), sum(one.bytes for one in values)
+            if packets:
+                totals[index // 2, index % 2] = Counter(packets, octets)
+        return totals
+
+    def gauges(self) -> dict[str, int]:
+        return {
+            gauge.name.removeprefix("GAUGE_").lower(): self._kernel_tables.per_cpu_number("mesh_gauges", gauge)
+            for gauge in layouts.Gauge
+            if gauge is not layouts.Gauge.GAUGE_COUNT
+        }
+
+    def map_pressure(self) -> dict[str, float]:
+        return self._kernel_tables.pressure()
+
+    def redirect_map_fd(self) -> int:
+        with _told():
+            return libbpf.obj_get(str(self._folder / "maps" / STEMS["redirect"]), read_only=True)
+
+    def uninstall(self) -> None:
+        mark, mask = _DEFAULT_MARK_TO_PROXY, _DEFAULT_MARK_MASK
+        if self._folder.exists() and self._fresh():
+            self._open()
+            mark, mask = self._marks()
+        with _told():
+            carrying = attach.attached_interfaces(links.interface_indexes(), self._instance)
+            for ifindex in carrying:
+                attach.detach(ifindex, self._instance)
+            if carrying or not attach.in_use(links.interface_indexes()):
+                links.restore(mark, mask)
+        self.close()
+        for part in ("links", "progs", "maps", "maps-new", "maps-old"):
+            shutil.rmtree(self._folder / part, ignore_errors=True)
+        with suppress(OSError):
+            self._folder.rmdir()
+            self._folder.parent.rmdir()  # only goes with the machine's last instance
+
+    def close(self) -> None:
+        """Let go of maps and ring buffer; everything attached stays."""
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+        if self._program_ids:
+            self._kernel_tables.close()
+            self._program_ids = {}
+
+
+class _told:
+    """Netlink and bpf errors become DatapathError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, links.LinkError | libbpf.KernelError):
+            raise DatapathError(str(error.strerror if isinstance(error, OSError) else error)) from error
+
+
+def mount_bpffs(path: str) -> None:
+    """Make sure that a bpf file system is there; pins need one. DatapathError says why there is none."""
+    if _is_bpffs(path):
+        return
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatapathError(f"cannot make {path} for the bpf file system: {error.strerror}") from error
+    done = subprocess.run(["mount", "-t", "bpf", "bpf", path], capture_output=True, text=True, check=False)
+    if done.returncode and not _is_bpffs(path):
+        raise DatapathError(f"no bpf file system at {path}, and mounting one failed: {done.stderr.strip()}")
+
+
+def _is_bpffs(path: str) -> bool:
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        return any(line.split()[1] == path and line.split()[2] == _BPFFS_MAGIC_OPTION for line in mounts)

@@ -1,0 +1,231 @@
+"""Compiles the kernel unit, loads every program, pins programs and maps, and exits. The only importer of bcc.
+
+LLVM costs 140 MB of memory, so this runs as a process of its own: `python -m agent.datapath.load --instance NAME
+--bpffs PATH`. Maps that are pinned already are kept when the layouts agree; when a layout changed, new maps are made
+beside them, entries of unchanged maps are copied, and the pins change places at the end, so that attached programs keep
+running on what they have until they are replaced. Exit 0: done. Exit 1: one sentence on standard error says why not,
+followed by the end of the compiler's or verifier's log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from agent.datapath import libbpf, source, stubheaders
+from agent.datapath.mapnames import SHAPES, MapShape, fields_sha256
+from agent.datapath.programs import CGROUP_PROGRAMS, SOCK_OPS, TC_PROGRAMS, pin_folder
+from mesh import layouts
+
+_LOG_TAIL_LINES = 25
+_NOT_COPIED = {"mesh_meta", "mesh_map_meta"}
+
+
+class LoadError(Exception):
+    """The unit could not be loaded; the text is the sentence for the operator."""
+
+
+def load(instance: str, bpffs: str, log: BinaryIO) -> None:
+    """Do all of it. Raises LoadError; `log` then holds what compiler or verifier said."""
+    folder = pin_folder(bpffs, instance)
+    maps = folder / "maps"
+    for part in ("maps", "progs", "links"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    fresh = maps
+    old = _pinned_shapes(maps)
+    if _layout_changed(maps):
+        fresh = folder / "maps-new"
+        _remove(fresh)
+        fresh.mkdir()
+    try:
+        unit = _compile(str(fresh), log)
+        _compare_layouts(unit)
+        programs = _load_programs(unit, log)
+        if fresh is not maps:
+            _copy_entries(maps, fresh, old)
+            maps.rename(folder / "maps-old")
+            fresh.rename(maps)
+            _remove(folder / "maps-old")
+        _pin_programs(programs, folder / "progs")
+    except BaseException:
+        if fresh is not maps:
+            _remove(fresh)
+        raise
+    _write_meta(maps)
+
+
+def _pinned_shapes(maps: Path) -> dict[str, bytes]:
+    """Map name -> hash of its fields, as written by the version that made the pinned maps."""
+    if not (maps / "mesh_map_meta").exists():
+        return {}
+    shapes: dict[str, bytes] = {}
+    table = libbpf.Map(str(maps / "mesh_map_meta"))
+    for index in range(table.max_entries):
+        raw = table.lookup(index.to_bytes(4, "little")) or bytes(ctypes.sizeof(layouts.MapMeta))
+        entry = layouts.MapMeta.from_buffer_copy(raw)
+        name = bytes(entry.name).rstrip(b"\0").decode()
+        if name:
+            shapes[name] = bytes(entry.fields_sha256)
+    return shapes
+
+
+def _layout_changed(maps: Path) -> bool:
+    if not any(maps.iterdir()):
+        return False
+    if not (maps / "mesh_meta").exists():
+        return True
+    raw = libbpf.Map(str(maps / "mesh_meta")).lookup(bytes(4))
+    return raw is None or bytes(layouts.DatapathMeta.from_buffer_copy(raw).layout_sha256) != source.layout_sha256()
+
+
+def _compile(pins: str, log: BinaryIO) -> Any:
+    os.environ["BCC_KERNEL_SOURCE"] = str(stubheaders.cached())
+    try:
+        try:
+            from bcc import BPF
+        except ImportError as error:
+            raise LoadError(
+                f"bcc cannot be imported by {sys.executable}: install python3-bpfcc and use Debian's python3, or a "
+                "virtual environment made from it with --system-site-packages"
+            ) from error
+        flags = [f'-DWEFT_PIN_MAPS="{pins}"', "-Wno-unused-function"]
+        with _standard_error_to(log):
+            return BPF(text=source.unit_text().encode(), cflags=flags)
+    except LoadError:
+        raise
+    except Exception as error:  # bcc raises no narrower one
+        raise LoadError(f"the kernel unit does not compile, or its maps cannot be made: {error}") from error
+
+
+def _compare_layouts(unit: Any) -> None:
+    """What the compiler made of layouts.h must be what mesh.layouts says, field by field."""
+    for name, shape in SHAPES.items():
+        table = unit.get_table(name.encode())
+        for part, theirs, ours in (("key", table.Key, shape.key), ("value", table.Leaf, shape.value)):
+            problem = _difference(theirs, ours)
+            if problem:
+                raise LoadError(f"map {name}: {part} differs between bpf/lib/layouts.h and mesh/layouts.py: {problem}")
+
+
+def _difference(theirs: Any, ours: Any) -> str:
+    # bcc wraps the value of a per-CPU map into an array, one per CPU
+    element = getattr(theirs, "_type_", None)
+    if isinstance(element, type) and not hasattr(theirs, "_fields_"):
+        theirs = element
+    if isinstance(ours, int):
+        return "" if ctypes.sizeof(theirs) == ours else f"{ctypes.sizeof(theirs)} bytes, not {ours}"
+    layout = getattr(ours, "LAYOUT", ours)
+    if ctypes.sizeof(theirs) != ctypes.sizeof(layout):
+        return f"{ctypes.sizeof(theirs)} bytes, not {ctypes.sizeof(layout)}"
+    for field in layout._fields_:
+        mine, other = getattr(layout, field[0]), getattr(theirs, field[0], None)
+        if other is None:
+            return f"no field {field[0]}"
+        if (mine.offset, mine.size) != (other.offset, other.size):
+            return f"field {field[0]} at {other.offset} with {other.size} bytes, not {mine.offset} with {mine.size}"
+    return ""
+
+
+def _load_programs(unit: Any, log: BinaryIO) -> dict[str, int]:
+    from bcc import BPF
+
+    kinds = dict.fromkeys(TC_PROGRAMS, (BPF.SCHED_CLS, -1))
+    kinds.update({name: (BPF.CGROUP_SOCK_ADDR, attach) for name, attach in CGROUP_PROGRAMS.items()})
+    kinds[SOCK_OPS] = (BPF.SOCK_OPS, -1)
+    fds: dict[str, int] = {}
+    for name, (kind, attach) in kinds.items():
+        try:
+            with _standard_error_to(log):
+                fds[name] = unit.load_func(name.encode(), kind, attach_type=attach).fd
+        except Exception as error:  # bcc raises no narrower one
+            release = os.uname().release
+            raise LoadError(f"kernel {release} refuses program {name}: {error}") from error
+    return fds
+
+
+def _copy_entries(old: Path, new: Path, old_shapes: dict[str, bytes]) -> None:
+    """Entries of maps whose layout is unchanged move along; the rest starts empty, and the agent writes it anew."""
+    for name, shape in SHAPES.items():
+        if name in _NOT_COPIED or shape.per_cpu or not (old / name).exists():
+            continue
+        if old_shapes.get(name) != fields_sha256(shape):
+            print(f"load: map {name} has a new layout: it starts empty", file=sys.stderr)
+            continue
+        libbpf.Map(str(new / name)).update_many(list(libbpf.Map(str(old / name)).items()))
+
+
+def _pin_programs(programs: dict[str, int], folder: Path) -> None:
+    for name, fd in programs.items():
+        # bpffs keeps names with a dot for itself (kernel/bpf/inode.c: bpf_lookup)
+        beside = folder / f"{name}-new"
+        beside.unlink(missing_ok=True)
+        libbpf.obj_pin(fd, str(beside))
+        beside.rename(folder / name)
+
+
+def _write_meta(maps: Path) -> None:
+    """Last of all: whoever finds these hashes finds everything else in place."""
+    table = libbpf.Map(str(maps / "mesh_map_meta"))
+    for index, (name, shape) in enumerate(SHAPES.items()):
+        table.update(index.to_bytes(4, "little"), _map_meta(name, shape))
+    meta = layouts.DatapathMeta()
+    meta.unit_sha256[:] = source.unit_sha256()
+    meta.layout_sha256[:] = source.layout_sha256()
+    libbpf.Map(str(maps / "mesh_meta")).update(bytes(4), bytes(meta))
+
+
+def _map_meta(name: str, shape: MapShape) -> bytes:
+    entry = layouts.MapMeta()
+    entry.name[:] = name.encode().ljust(16, b"\0")
+    entry.fields_sha256[:] = fields_sha256(shape)
+    return bytes(entry)
+
+
+def _remove(folder: Path) -> None:
+    if not folder.exists():
+        return
+    for pin in folder.iterdir():
+        pin.unlink()
+    folder.rmdir()
+
+
+@contextmanager
+def _standard_error_to(log: BinaryIO) -> Iterator[None]:
+    """Compiler and verifier write to the process's standard error, past Python."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m agent.datapath.load", description=__doc__)
+    parser.add_argument("--instance", required=True)
+    parser.add_argument("--bpffs", default="/sys/fs/bpf")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryFile() as log:
+        try:
+            load(options.instance, options.bpffs, log)
+        except (LoadError, stubheaders.HeadersMissing, source.SourceError, OSError) as error:
+            print(f"load: {error}", file=sys.stderr)
+            with suppress(OSError):
+                log.seek(0)
+                for line in log.read().decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:]:
+                    print(f"    {line}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

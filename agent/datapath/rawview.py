@@ -1,0 +1,46 @@
+"""The bytes of a map entry as fields by name, for `weft map dump`. Reads layouts; knows no map and no kernel."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from agent.datapath.mapnames import MapShape
+from agent.datapath.tables import address_of
+
+_ADDRESS_BYTES = 16
+
+
+def fields_of(shape: type[Any] | int, raw: bytes) -> dict[str, object]:
+    """Every field but padding; 16-byte fields become addresses."""
+    if isinstance(shape, int):
+        return {"value": int.from_bytes(raw[:shape], "little")}
+    layout: type[ctypes.Structure] = getattr(shape, "LAYOUT", shape)
+    values = layout.from_buffer_copy(raw)
+    named: dict[str, object] = {}
+    for field in layout._fields_:
+        name, value = field[0], getattr(values, field[0])
+        if name == "pad":
+            continue
+        if isinstance(value, int):
+            named[name] = value
+        else:
+            named[name] = str(address_of(value)) if len(bytes(value)) == _ADDRESS_BYTES else bytes(value).hex()
+    return named
+
+
+def pack(shape: type[Any] | int, item: Any) -> bytes:
+    """Bytes of a key or value: a number, a type of tables.py, or a ctypes structure."""
+    if isinstance(shape, int):
+        return int(item).to_bytes(shape, "little")
+    return bytes(item.pack()) if hasattr(shape, "unpack") else bytes(item)
+
+
+def unpack(shape: type[Any] | int, raw: bytes) -> Any:
+    if isinstance(shape, int):
+        return int.from_bytes(raw[:shape], "little")
+    return shape.unpack(raw) if hasattr(shape, "unpack") else shape.from_buffer_copy(raw)
+
+
+def entry_of(shape: MapShape, key: bytes, value: bytes) -> tuple[dict[str, object], dict[str, object]]:
+    return fields_of(shape.key, key), fields_of(shape.value, value)

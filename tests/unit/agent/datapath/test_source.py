@@ -1,0 +1,48 @@
+"""The unit is one text in which each line knows its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.datapath import source
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return folder
+
+
+def test_own_headers_are_inlined_and_system_ones_left(tmp_path: Path) -> None:
+    write(tmp_path, mesh_c='#include <linux/in.h>\n#include "a.h"\nint last;\n', a_h="int first;\n")
+    lines = source.unit_text(tmp_path).splitlines()
+    assert lines == [
+        '#line 1 "mesh.c"',
+        "#include <linux/in.h>",
+        '#line 1 "a.h"',
+        "int first;",
+        '#line 3 "mesh.c"',
+        "int last;",
+    ]
+
+
+def test_a_missing_or_circular_header_is_named(tmp_path: Path) -> None:
+    write(tmp_path, mesh_c='#include "gone.h"\n')
+    with pytest.raises(source.SourceError, match=r"gone\.h"):
+        source.unit_text(tmp_path)
+    write(tmp_path, mesh_c='#include "a.h"\n', a_h='#include "a.h"\n')
+    with pytest.raises(source.SourceError, match="includes itself"):
+        source.unit_text(tmp_path)
+
+
+def test_the_real_unit_has_no_include_of_its_own_left() -> None:
+    assert '#include "' not in source.unit_text()
+
+
+def test_hashes_follow_the_text(tmp_path: Path) -> None:
+    write(tmp_path, mesh_c="int a;\n")
+    before = source.unit_sha256(tmp_path)
+    write(tmp_path, mesh_c="int b;\n")
+    assert source.unit_sha256(tmp_path) != before
