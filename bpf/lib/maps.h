@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every map, pinned under WEFT_PIN_MAPS (given on the command line, one folder per instance) except scratch memory.
+ * Names have at most 15 characters. Sizes stand here alone.
+ */
+#define MESH_MAP(kind, key_type, value_type, name, entries, flags) \
+	BPF_TABLE_PINNED7(kind, key_type, value_type, name, entries, WEFT_PIN_MAPS "/" #name, flags)
+
+#define NO_PREALLOC 1			/* BPF_F_NO_PREALLOC: memory follows use; LPM tries demand it */
+
+MESH_MAP("lpm_trie", struct ipcache_key, struct ipcache_entry, mesh_ipcache, 262144, NO_PREALLOC);
+MESH_MAP("hash", u32, struct endpoint_entry, mesh_endpoint, 4096, NO_PREALLOC);
+MESH_MAP("hash", u32, u32, mesh_ep_if, 4096, NO_PREALLOC);
+MESH_MAP("hash", struct addr_key, u32, mesh_ep_addr, 8192, NO_PREALLOC);
+MESH_MAP("hash", u64, u32, mesh_ep_ns, 4096, NO_PREALLOC);
+MESH_MAP("lpm_trie", struct policy_key, struct policy_entry, mesh_policy, 262144, NO_PREALLOC);
+
+/* A plain hash, never an LRU: a SYN flood must not push out established flows. The agent collects dead entries. */
+MESH_MAP("hash", struct ct_key, struct ct_entry, mesh_ct, 262144, NO_PREALLOC);
+
+MESH_MAP("hash", struct service_key, struct service_entry, mesh_service, 65536, NO_PREALLOC);
+MESH_MAP("hash", u32, struct backend_entry, mesh_backend, 262144, NO_PREALLOC);
+MESH_MAP("lru_hash", struct sockrev_key, struct sockrev_entry, mesh_sockrev, 16384, 0);
+MESH_MAP("lru_hash", struct svcflow_key, struct svcflow_entry, mesh_svcflow, 16384, 0);
+
+/*
+ * LRU: a record is needed between the SYN and accept() alone. Under a flood the oldest goes, and its connection is
+ * reset by the proxy (no record: reset); a plain hash would refuse every new connection instead.
+ */
+MESH_MAP("lru_hash", struct redirect_key, struct redirect_record, mesh_redirect, 65536, 0);
+MESH_MAP("lru_hash", struct frag_key, struct frag_entry, mesh_frag, 4096, 0);
+
+MESH_MAP("percpu_array", u32, struct counter, mesh_counters, DROP_REASON_COUNT * 2, 0);
+MESH_MAP("percpu_array", u32, u64, mesh_gauges, GAUGE_COUNT, 0);
+MESH_MAP("array", u32, struct token_bucket, mesh_tokens, 1, 0);
+MESH_MAP("array", u32, struct node_config, mesh_config, 1, 0);
+MESH_MAP("array", u32, struct datapath_meta, mesh_meta, 1, 0);
+MESH_MAP("array", u32, struct map_meta, mesh_map_meta, 32, 0);
+
+/* bcc has no macro for a pinned ring buffer; this is BPF_RINGBUF_OUTPUT with a pin. Max entries is in bytes. */
+struct mesh_events_table_t {
+	int key;
+	u32 leaf;
+	int (*ringbuf_output)(void *, u64, u64);
+	void *(*ringbuf_reserve)(u64);
+	void (*ringbuf_discard)(void *, u64);
+	void (*ringbuf_submit)(void *, u64);
+	u32 max_entries;
+};
+__attribute__((section("maps/ringbuf:" WEFT_PIN_MAPS "/mesh_events")))
+struct mesh_events_table_t mesh_events = { .max_entries = 2097152 };
+
+/*
+ * One place per tc program. tc_from_pod can have tc_to_pod run inside it (bpf_clone_redirect), on the same CPU. The
+ * socket hooks must not use this: they can be preempted by one another.
+ */
+#define SCRATCH_FROM_POD 0
+#define SCRATCH_TO_POD 1
+#define SCRATCH_FROM_NET 2
+BPF_TABLE("percpu_array", u32, struct packet, mesh_scratch, 3);

@@ -1,0 +1,145 @@
+"""Loading: what is pinned and fresh is left alone, what is old is replaced around the entries that can stay."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from agent.datapath import libbpf, load, source
+from agent.datapath.kernel import KernelDatapath
+from agent.datapath.mapnames import SHAPES
+from agent.datapath.programs import ALL_PROGRAMS, CGROUP_PROGRAMS, pin_folder
+from agent.datapath.tables import IpcacheEntry, IpcacheKey
+from mesh import layouts
+
+INSTANCE = "test-load"
+MAPS = pin_folder("/sys/fs/bpf", INSTANCE) / "maps"
+KEY, VALUE = IpcacheKey(ip_network("198.51.100.0/24")), IpcacheEntry(777)
+
+
+@pytest.fixture
+def datapath() -> Iterator[KernelDatapath]:
+    made = KernelDatapath(INSTANCE)
+    made.ensure_loaded()
+    made.tables.ipcache.put(KEY, VALUE)
+    yield made
+    made.uninstall()
+    assert not pin_folder("/sys/fs/bpf", INSTANCE).exists()
+
+
+def forget(*, unit: bool = False, layout: bool = False) -> None:
+    """As if another version had made the pins."""
+    table = libbpf.Map(str(MAPS / "mesh_meta"))
+    meta = layouts.DatapathMeta.from_buffer_copy(table.lookup(bytes(4)) or b"")
+    if unit:
+        meta.unit_sha256[0] ^= 1
+    if layout:
+        meta.layout_sha256[0] ^= 1
+    table.update(bytes(4), bytes(meta))
+    table.close()
+
+
+def program_id(name: str) -> int:
+    fd = libbpf.obj_get(str(pin_folder("/sys/fs/bpf", INSTANCE) / "progs" / name))
+    try:
+        return libbpf.program_info(fd).id
+    finally:
+        os.close(fd)
+
+
+def test_a_warm_start_compiles_nothing(datapath: KernelDatapath) -> None:
+    before = program_id("tc_from_pod")
+    start = time.monotonic()
+    assert KernelDatapath(INSTANCE).ensure_loaded() is False
+    assert time.monotonic() - start < 0.5
+    assert program_id("tc_from_pod") == before
+
+
+def test_a_new_unit_takes_over_the_same_maps(datapath: KernelDatapath) -> None:
+    before = {name: program_id(name) for name in ALL_PROGRAMS}
+    forget(unit=True)
+    assert datapath.ensure_loaded() is True
+    assert all(program_id(name) != before[name] for name in ALL_PROGRAMS)
+    assert datapath.tables.ipcache.get(KEY) == VALUE
+
+
+def test_a_new_layout_moves_what_kept_its_fields(datapath: KernelDatapath) -> None:
+    names = list(SHAPES)
+    table = libbpf.Map(str(MAPS / "mesh_map_meta"))
+    datapath.tables.endpoint_by_netns.put(5, 6)
+    index = names.index("mesh_ep_ns").to_bytes(4, "little")
+    table.update(index, load._map_meta("mesh_ep_ns", SHAPES["mesh_ct"]))  # it had other fields once
+    forget(layout=True)
+    assert datapath.ensure_loaded() is True
+    assert datapath.tables.ipcache.get(KEY) == VALUE
+    assert list(datapath.tables.endpoint_by_netns.items()) == []
+    assert not (MAPS.parent / "maps-new").exists()
+    assert not (MAPS.parent / "maps-old").exists()
+
+
+def test_a_unit_that_does_not_load_leaves_what_runs_alone(
+    datapath: KernelDatapath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = source.unit_text().replace(
+        "int tc_from_pod(struct __sk_buff *skb)\n{",
+        "int tc_from_pod(struct __sk_buff *skb)\n{\n\treturn *(int *)(long)skb->mark;",
+        1,
+    )
+    monkeypatch.setattr(source, "unit_text", lambda: text)
+    before = program_id("tc_from_pod")
+    with (tmp_path / "log").open("w+b") as log:
+        with pytest.raises(load.LoadError, match="refuses program tc_from_pod"):
+            load.load(INSTANCE, "/sys/fs/bpf", log)
+        log.seek(0)
+        assert b"R" in log.read()  # the verifier's words
+    assert program_id("tc_from_pod") == before
+    assert datapath.tables.ipcache.get(KEY) == VALUE
+
+
+def test_a_unit_that_does_not_compile_says_where(
+    datapath: KernelDatapath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = source.unit_text().replace(
+        "static __always_inline u16 fold(u64 sum)", "static __always_inline u16 fold(nonsense sum)"
+    )
+    monkeypatch.setattr(source, "unit_text", lambda: text)
+    with (tmp_path / "log").open("w+b") as log:
+        with pytest.raises(load.LoadError, match="does not compile"):
+            load.load(INSTANCE, "/sys/fs/bpf", log)
+        log.seek(0)
+        assert b"lib/reset.h:" in log.read()
+
+
+def test_socket_hooks_hang_on_links_that_are_updated_in_place(datapath: KernelDatapath, tmp_path: Path) -> None:
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        root = next(row.split()[1] for row in mounts if row.split()[2] == "cgroup2")
+    cgroup = Path(root, "weft-test-load")
+    cgroup.mkdir(exist_ok=True)
+    try:
+        assert len(datapath.hooks_missing(pods=[], uplinks=[])) == len(CGROUP_PROGRAMS)
+        datapath.attach_cgroup(str(cgroup))
+        assert datapath.hooks_missing(pods=[], uplinks=[]) == []
+        forget(unit=True)
+        datapath.ensure_loaded()
+        assert len(datapath.hooks_missing(pods=[], uplinks=[])) == len(CGROUP_PROGRAMS)  # the old ones hang there
+        datapath.attach_cgroup(str(cgroup))
+        assert datapath.hooks_missing(pods=[], uplinks=[]) == []
+    finally:
+        cgroup.rmdir()
+    assert all("cgroup is gone" in text for text in datapath.hooks_missing(pods=[], uplinks=[]))
+
+
+def test_the_redirect_map_is_handed_out_read_only(datapath: KernelDatapath) -> None:
+    fd = datapath.redirect_map_fd()
+    try:
+        raw = libbpf.Map.__new__(libbpf.Map)
+        raw.fd, raw.path = fd, "mesh_redirect"
+        with pytest.raises(libbpf.KernelError, match="not permitted"):
+            raw.update(bytes(36), bytes(48))
+    finally:
+        os.close(fd)

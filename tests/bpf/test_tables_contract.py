@@ -1,0 +1,32 @@
+"""The pinned maps keep the same promises as the fake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from agent.datapath.interface import Tables
+from agent.datapath.kernel import KernelDatapath
+from tests.support.datapathcontract import TablesContract
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[KernelDatapath]:
+    made = KernelDatapath("test-tables")
+    made.ensure_loaded()
+    yield made
+    made.uninstall()
+
+
+class TestKernelTables(TablesContract):
+    @pytest.fixture
+    def tables(self, kernel: KernelDatapath) -> Tables:
+        return kernel.tables
+
+
+def test_pressure_is_the_share_in_use(kernel: KernelDatapath) -> None:
+    table = kernel.tables.endpoint_by_netns
+    table.put_many(dict.fromkeys(range(1, 3), 1))
+    assert kernel.map_pressure()["mesh_policy"] == 0
+    assert set(kernel.gauges()) >= {"events_lost", "redirected", "ct_created"}
