@@ -110,6 +110,7 @@ class App:
             mark=settings.MARK_FROM_PROXY,
             grace_s=config.proxy_grace_s,
             redirect_fd=self._datapath.redirect_map_fd,
+            offer=self._datapath.offer_listeners,
             ready=self._enforcer.ready,
             view=lambda: self._enforcer.view,
             set_up=self._enforcer.set_proxy,

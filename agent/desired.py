@@ -15,7 +15,7 @@ from agent.numbers import NumberTable
 from agent.policysets import Content, content_of
 from agent.state import LocalEndpoint, NodeState
 from mesh.layouts import CONFIG_DROP_SILENTLY, CONFIG_PROXY_UP, ENDPOINT_HAS_V4, ENDPOINT_HAS_V6, IPCACHE_LOCAL
-from mesh.model import Address, PolicyKey, PolicySet, Prefix, ReservedIdentity, RuleRef
+from mesh.model import Address, PolicyKey, PolicySet, Prefix, Protocol, ReservedIdentity, RuleRef
 from mesh.policy.entries import compile_entries
 from mesh.snapshot import NodeSnapshot, PodEndpoint
 
@@ -147,10 +147,12 @@ def _ipcache(state: NodeState) -> dict[IpcacheKey, IpcacheEntry]:
 
 
 def _services(snapshot: NodeSnapshot, numbers: Numbers) -> dict[ServiceKey, DesiredService]:
-    return {
-        ServiceKey(frontend.address, frontend.ports.low, frontend.ports.protocol): DesiredService(
-            number=numbers.services.number(f"{frontend.namespace}/{frontend.name}"),
-            backends=tuple(BackendEntry(b.address, b.port) for b in frontend.backends),
-        )
-        for frontend in snapshot.frontends.values()
-    }
+    services: dict[ServiceKey, DesiredService] = {}
+    for frontend in snapshot.frontends.values():
+        number = numbers.services.number(f"{frontend.namespace}/{frontend.name}")
+        backends = tuple(BackendEntry(b.address, b.port) for b in frontend.backends)
+        ports = frontend.ports
+        services[ServiceKey(frontend.address, ports.low, ports.protocol)] = DesiredService(number=number, backends=backends)
+        # Port 0 says that the address is a service's: its other ports are refused instead of routed somewhere.
+        services[ServiceKey(frontend.address, 0, Protocol.ANY)] = DesiredService(number=number, backends=())
+    return services

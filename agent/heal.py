@@ -71,6 +71,7 @@ class Healer:
         for index in uplinks:
             self._datapath.attach_uplink(index)
         self._datapath.attach_cgroup(self._cgroup)
+        self._datapath.prepare_node()
 
     async def _departed(self) -> None:
         """Pods whose interface is gone although nobody said so."""

@@ -88,6 +88,7 @@ class ProxyLink:
         mark: int,
         grace_s: float,
         redirect_fd: Callable[[], int],
+        offer: Callable[[socket.socket, socket.socket], None],
         ready: asyncio.Event,
         view: Callable[[], ProxyView | None],
         set_up: Callable[[bool], Awaitable[None]],
@@ -100,6 +101,7 @@ class ProxyLink:
         self._mark = mark
         self._grace_s = grace_s
         self._redirect_fd = redirect_fd
+        self._offer = offer
         self._ready = ready
         self._view = view
         self._set_up = set_up
@@ -189,6 +191,11 @@ class ProxyLink:
 
     def _take_listeners(self, listeners: Listeners) -> None:
         self._listeners = listeners
+        try:
+            self._offer(listeners.v4, listeners.v6)
+        except DatapathError as error:
+            # All but SYNs from ports that were used within the last minute still find the proxy.
+            log.error(line("the kernel does not take the proxy's listeners", why=error))
         self._offered.set()
 
     async def _watch(self) -> None:

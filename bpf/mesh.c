@@ -32,3 +32,4 @@
 #include "prog/from_net.c"
 #include "prog/sock.c"
 #include "prog/sockops.c"
+#include "prog/sk_lookup.c"

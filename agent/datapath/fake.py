@@ -7,6 +7,7 @@ agent did is open to tests: `attached`, `config`, `prepared`, and `broken` to ma
 from __future__ import annotations
 
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
@@ -119,6 +120,7 @@ class FakeDatapath:
         """Texts that hooks_missing reports until the hook is attached again."""
         self.events: deque[FlowEvent] = deque()
         self.counts: dict[tuple[int, int], Counter] = {}
+        self.offered: tuple[socket.socket, socket.socket] | None = None
         self.uninstalled = False
         self._cold = cold
         self._event_read, self._event_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -187,6 +189,9 @@ class FakeDatapath:
 
     def redirect_map_fd(self) -> int:
         return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def offer_listeners(self, v4: socket.socket, v6: socket.socket) -> None:
+        self.offered = (v4, v6)
 
     def uninstall(self) -> None:
         self.attached.clear()

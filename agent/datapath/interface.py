@@ -6,6 +6,7 @@ a sentence for an operator; `MapFull` is the one error that a caller can act upo
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
@@ -100,7 +101,7 @@ class Datapath(Protocol):
 
     def configure(self, config: NodeConfig) -> None: ...
     def prepare_node(self) -> None:
-        """Idempotent: the ip rules and local routes that bring marked packets to the proxy, and sysctls.
+        """Idempotent: the ip rules and local routes that bring marked packets to the proxy, sysctls, and sk_lookup.
 
         Runs in the node's network namespace.
         """
@@ -131,6 +132,9 @@ class Datapath(Protocol):
 
     def redirect_map_fd(self) -> int:
         """A new read-only descriptor of the redirect map, for the proxy. The caller closes it."""
+
+    def offer_listeners(self, v4: socket.socket, v6: socket.socket) -> None:
+        """Whom the kernel shall give a connection whose port was used a moment ago. Idempotent."""
 
     def uninstall(self) -> None:
         """Detach everything, remove every pin, rule and route of this instance."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,13 +20,14 @@ from agent.datapath.attach import Hook
 from agent.datapath.events import EventReader
 from agent.datapath.interface import DatapathError, Tables
 from agent.datapath.kerneltables import KernelTables
-from agent.datapath.mapnames import SHAPES, STEMS
-from agent.datapath.programs import ALL_PROGRAMS, CGROUP_PROGRAMS, pin_folder
+from agent.datapath.mapnames import LISTENERS, OTHER_MAPS, SHAPES, STEMS
+from agent.datapath.programs import ALL_PROGRAMS, CGROUP_PROGRAMS, NETNS_PROGRAMS, pin_folder
 from agent.datapath.tables import Counter, FlowEvent, NodeConfig
 from mesh import layouts
 
 _LOAD_TIMEOUT_S = 120
 _BPFFS_MAGIC_OPTION = "bpf"
+_SO_COOKIE = 57
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _DEFAULT_MARK_TO_PROXY = 0x10
 _DEFAULT_MARK_MASK = 0xF0
@@ -55,7 +57,7 @@ class KernelDatapath:
         """The pins are all there and were made from this very unit."""
         if not all((self._folder / "progs" / name).exists() for name in ALL_PROGRAMS):
             return False
-        if not all((self._folder / "maps" / name).exists() for name in (*SHAPES, "mesh_events")):
+        if not all((self._folder / "maps" / name).exists() for name in (*SHAPES, *OTHER_MAPS)):
             return False
         try:
             table = libbpf.Map(str(self._folder / "maps" / "mesh_meta"))
@@ -103,6 +105,7 @@ class KernelDatapath:
         mark, mask = self._marks()
         with _told():
             links.prepare(mark, mask)
+            self._link_all(NETNS_PROGRAMS, "/proc/thread-self/ns/net")
 
     def _marks(self) -> tuple[int, int]:
         config = self._kernel_tables.config.get(0)
@@ -136,24 +139,29 @@ class KernelDatapath:
             attach.detach(ifindex, self._instance)
 
     def attach_cgroup(self, path: str) -> None:
-        try:
-            cgroup = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise DatapathError(f"cannot open cgroup {path}: {error.strerror}; create it below a cgroup v2") from error
-        try:
-            with _told():
-                for program, kind in CGROUP_PROGRAMS.items():
-                    self._link(program, kind, cgroup)
-        finally:
-            os.close(cgroup)
+        if not os.path.isdir(path):
+            raise DatapathError(f"there is no cgroup {path}; create it below a cgroup v2")
+        with _told():
+            self._link_all(CGROUP_PROGRAMS, path)
 
-    def _link(self, program: str, kind: int, cgroup: int) -> None:
+    def _link_all(self, programs: dict[str, int], path: str) -> None:
+        try:
+            target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DatapathError(f"cannot open {path}: {error.strerror}") from error
+        try:
+            for program, kind in programs.items():
+                self._link(program, kind, target)
+        finally:
+            os.close(target)
+
+    def _link(self, program: str, kind: int, target: int) -> None:
         pin = self._folder / "links" / program
         fd = libbpf.obj_get(str(self._folder / "progs" / program))
         try:
-            link = self._pinned_link(pin, os.fstat(cgroup).st_ino)
+            link = self._pinned_link(pin, os.fstat(target).st_ino)
             if link is None:
-                link = libbpf.link_create(fd, cgroup, kind)
+                link = libbpf.link_create(fd, target, kind)
                 libbpf.obj_pin(link, str(pin))
             else:
                 libbpf.link_update(link, fd)
@@ -161,13 +169,13 @@ class KernelDatapath:
         finally:
             os.close(fd)
 
-    def _pinned_link(self, pin: Path, cgroup_id: int) -> int | None:
-        """The link that is pinned there, if it still hangs on this cgroup; what hangs elsewhere is let go."""
+    def _pinned_link(self, pin: Path, target: int) -> int | None:
+        """The link that is pinned there, if it hangs on the cgroup or namespace with this inode; else it is let go."""
         try:
             link = libbpf.obj_get(str(pin))
         except libbpf.KernelError:
             return None
-        if libbpf.link_info(link)[0] == cgroup_id:
+        if libbpf.link_info(link)[0] == target:
             return link
         os.close(link)
         pin.unlink()
@@ -179,22 +187,23 @@ class KernelDatapath:
         wanted += [(ifindex, Hook.INGRESS, "tc_from_net") for ifindex in uplinks]
         with _told():
             lost = attach.missing([(ifindex, hook, self._program(name)) for ifindex, hook, name in wanted])
-        lost += [self._link_missing(program) for program in CGROUP_PROGRAMS]
+        lost += [self._link_missing(program, "the pods' cgroup") for program in CGROUP_PROGRAMS]
+        lost += [self._link_missing(program, "the node's network namespace") for program in NETNS_PROGRAMS]
         return [text for text in lost if text]
 
-    def _link_missing(self, program: str) -> str:
+    def _link_missing(self, program: str, where: str) -> str:
         pin = self._folder / "links" / program
         try:
             link = libbpf.obj_get(str(pin))
         except libbpf.KernelError:
-            return f"{program} on the pods' cgroup"
+            return f"{program} on {where}"
         try:
-            cgroup_id, program_id = libbpf.link_info(link)
+            target, program_id = libbpf.link_info(link)
         finally:
             os.close(link)
-        if not cgroup_id:
-            return f"{program}: its cgroup is gone"
-        return "" if program_id == self._program_ids[program] else f"{program}: another version hangs on the cgroup"
+        if not target:
+            return f"{program}: {where} is gone"
+        return "" if program_id == self._program_ids[program] else f"{program}: another version hangs on {where}"
 
     def event_fd(self) -> int:
         return self._reader().fd()
@@ -231,6 +240,17 @@ class KernelDatapath:
     def redirect_map_fd(self) -> int:
         with _told():
             return libbpf.obj_get(str(self._folder / "maps" / STEMS["redirect"]), read_only=True)
+
+    def offer_listeners(self, v4: socket.socket, v6: socket.socket) -> None:
+        with _told():
+            table = libbpf.Map(str(self._folder / "maps" / LISTENERS))
+            try:
+                for index, listener in enumerate((v4, v6)):
+                    key, cookie = index.to_bytes(4, "little"), listener.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8)
+                    if table.lookup(key) != cookie:
+                        table.update(key, listener.fileno().to_bytes(8, "little"))
+            finally:
+                table.close()
 
     def uninstall(self) -> None:
         mark, mask = _DEFAULT_MARK_TO_PROXY, _DEFAULT_MARK_MASK

@@ -16,6 +16,7 @@ from typing import Any
 
 _BATCH = 4096
 _RDONLY = 8  # BPF_F_RDONLY
+_LINK_NETNS = 5  # BPF_LINK_TYPE_NETNS
 _NOT_SUPPORTED = {errno.EINVAL, errno.EOPNOTSUPP, 524, errno.ENOSPC}
 _SAMPLE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
@@ -55,7 +56,7 @@ class _LinkInfo(ctypes.Structure):
         ("id", ctypes.c_uint32),
         ("prog_id", ctypes.c_uint32),
         ("pad", ctypes.c_uint32),
-        ("cgroup_id", ctypes.c_uint64),
+        ("target", ctypes.c_uint64),
         ("attach_type", ctypes.c_uint32),
         ("pad2", ctypes.c_uint32),
     ]
@@ -152,10 +153,12 @@ def link_update(link: int, program: int) -> None:
 
 
 def link_info(link: int) -> tuple[int, int]:
-    """(cgroup id, program id). The cgroup id is 0 once the cgroup is gone."""
+    """(inode of the cgroup or network namespace, program id). The inode is 0 once that is gone."""
     info = _LinkInfo()
     _info(link, info, "link")
-    return info.cgroup_id, info.prog_id
+    # a namespace's inode has four bytes, and the attach type comes right behind it
+    target = info.target & 0xFFFFFFFF if info.type == _LINK_NETNS else info.target
+    return target, info.prog_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,11 @@ from typing import Any, BinaryIO
 
 from agent.datapath import libbpf, source, stubheaders
 from agent.datapath.mapnames import SHAPES, MapShape, fields_sha256
-from agent.datapath.programs import CGROUP_PROGRAMS, SOCK_OPS, TC_PROGRAMS, pin_folder
+from agent.datapath.programs import CGROUP_PROGRAMS, NETNS_PROGRAMS, SOCK_OPS, TC_PROGRAMS, pin_folder
 from mesh import layouts
 
 _LOG_TAIL_LINES = 25
+_SK_LOOKUP = 30  # enum bpf_prog_type; bcc 0.26 has no name for it
 _NOT_COPIED = {"mesh_meta", "mesh_map_meta"}
 
 
@@ -139,6 +140,7 @@ def _load_programs(unit: Any, log: BinaryIO) -> dict[str, int]:
     kinds = dict.fromkeys(TC_PROGRAMS, (BPF.SCHED_CLS, -1))
     kinds.update({name: (BPF.CGROUP_SOCK_ADDR, attach) for name, attach in CGROUP_PROGRAMS.items()})
     kinds[SOCK_OPS] = (BPF.SOCK_OPS, -1)
+    kinds.update({name: (_SK_LOOKUP, attach) for name, attach in NETNS_PROGRAMS.items()})
     fds: dict[str, int] = {}
     for name, (kind, attach) in kinds.items():
         try:

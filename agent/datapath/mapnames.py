@@ -46,7 +46,11 @@ SHAPES: dict[str, MapShape] = {
     "mesh_meta": MapShape(key=4, value=layouts.DatapathMeta),
     "mesh_map_meta": MapShape(key=4, value=layouts.MapMeta),
 }
-"""Every map with entries that can be read. The ring buffer mesh_events and the scratch memory have none."""
+"""Every map with entries that can be read. Those of OTHER_MAPS and the scratch memory have none."""
+
+LISTENERS = "mesh_listeners"
+OTHER_MAPS = ("mesh_events", LISTENERS)
+"""The ring buffer, and the map that holds sockets."""
 
 STEMS: dict[str, str] = {
     "ipcache": "mesh_ipcache",

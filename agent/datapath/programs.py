@@ -20,7 +20,11 @@ CGROUP_PROGRAMS: dict[str, int] = {
 """Program -> enum bpf_attach_type (linux/bpf.h)."""
 
 SOCK_OPS = "sock_ops"
-ALL_PROGRAMS = (*TC_PROGRAMS, *CGROUP_PROGRAMS)
+SK_LOOKUP = "sk_lookup"
+NETNS_PROGRAMS: dict[str, int] = {SK_LOOKUP: 36}
+"""Program -> enum bpf_attach_type, of those that hang on the node's network namespace."""
+
+ALL_PROGRAMS = (*TC_PROGRAMS, *CGROUP_PROGRAMS, *NETNS_PROGRAMS)
 
 
 def pin_folder(bpffs: str, instance: str) -> Path:

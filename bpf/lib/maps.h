@@ -51,6 +51,21 @@ __attribute__((section("maps/ringbuf:" WEFT_PIN_MAPS "/mesh_events")))
 struct mesh_events_table_t mesh_events = { .max_entries = 2097152 };
 
 /*
+ * The proxy's listeners, put here by the agent; the kernel takes out one that is closed. Values of eight bytes, so that
+ * a reader gets the socket's cookie. bcc's macro for such maps knows no lookup and no pin.
+ */
+#define LISTENER_V4 0
+#define LISTENER_V6 1
+struct mesh_listeners_table_t {
+	u32 key;
+	u64 leaf;
+	u64 *(*lookup)(u32 *);
+	u32 max_entries;
+};
+__attribute__((section("maps/sockmap:" WEFT_PIN_MAPS "/mesh_listeners")))
+struct mesh_listeners_table_t mesh_listeners = { .max_entries = 2 };
+
+/*
  * One place per tc program. tc_from_pod can have tc_to_pod run inside it (bpf_clone_redirect), on the same CPU. The
  * socket hooks must not use this: they can be preempted by one another.
  */

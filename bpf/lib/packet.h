@@ -49,6 +49,7 @@ struct packet {
 	u8 plain;			/* L4 follows the fixed IP header at once: resets and ICMP answers can be made */
 	u8 proxied;			/* the flow's other end is the proxy */
 	u8 answered;			/* the packet answers the flow that conntrack found: `reply` is its key */
+	u8 time_wait;			/* a SYN, and the proxy's last connection with this tuple is in TIME_WAIT */
 };
 
 static __always_inline void copy_addr(void *to, const void *from)

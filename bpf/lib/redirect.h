@@ -26,9 +26,9 @@ static __always_inline struct bpf_sock *redirect_lookup(struct __sk_buff *skb, c
 
 /*
  * To the socket that has this connection already. Listeners do not count: a wildcard listener of the node (sshd) would
- * match any address. For a SYN, TIME_WAIT does not count: its socket would look for a listener at the original address.
+ * match any address. For a SYN, TIME_WAIT does not count either, but is remembered.
  */
-static __always_inline bool redirect_to_connection(struct __sk_buff *skb, const struct packet *p,
+static __always_inline bool redirect_to_connection(struct __sk_buff *skb, struct packet *p,
 						   const struct node_config *cfg)
 {
 	struct bpf_sock *sk = redirect_lookup(skb, p);
@@ -36,7 +36,9 @@ static __always_inline bool redirect_to_connection(struct __sk_buff *skb, const 
 
 	if (!sk)
 		return false;
-	if (sk->state != SOCK_LISTEN && !(sk->state == SOCK_TIME_WAIT && is_syn(p)))
+	if (sk->state == SOCK_TIME_WAIT && is_syn(p))
+		p->time_wait = 1;
+	else if (sk->state != SOCK_LISTEN)
 		assigned = bpf_sk_assign(skb, sk, 0) == 0;
 	bpf_sk_release(sk);
 	if (assigned)
@@ -45,8 +47,26 @@ static __always_inline bool redirect_to_connection(struct __sk_buff *skb, const 
 }
 
 /*
+ * A SYN whose port was used a moment ago. The listener must not have it: it could not keep the new connection beside
+ * the TIME_WAIT socket of the same tuple. That socket must: TCP checks the sequence number, takes the socket out of the
+ * way and looks for a listener, and sk_lookup (prog/sk_lookup.c) names the proxy's, by the record just written.
+ */
+static __always_inline bool redirect_to_time_wait(struct __sk_buff *skb, const struct packet *p)
+{
+	struct bpf_sock *sk = redirect_lookup(skb, p);
+	bool assigned = false;
+
+	if (!sk)
+		return false;
+	if (sk->state == SOCK_TIME_WAIT)
+		assigned = bpf_sk_assign(skb, sk, 0) == 0;
+	bpf_sk_release(sk);
+	return assigned;
+}
+
+/*
  * To the listener: a SYN opens a connection, an ACK may complete a SYN cookie, anything else the kernel's TCP answers
- * with a reset of its own.
+ * with a reset of its own. Every SYN's record is written anew before: sk_lookup believes fresh ones alone.
  */
 static __always_inline int redirect_to_listener(struct __sk_buff *skb, const struct packet *p,
 						const struct node_config *cfg)
@@ -66,7 +86,7 @@ static __always_inline int redirect_to_listener(struct __sk_buff *skb, const str
 	}
 	if (!sk)
 		return -DROP_PROXY_MISSING;
-	error = bpf_sk_assign(skb, sk, 0);
+	error = p->time_wait && redirect_to_time_wait(skb, p) ? 0 : bpf_sk_assign(skb, sk, 0);
 	bpf_sk_release(sk);
 	if (error)
 		return -DROP_PROXY_MISSING;

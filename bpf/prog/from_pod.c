@@ -42,15 +42,15 @@ static __always_inline int from_pod_new(struct __sk_buff *skb, struct packet *p,
 					   p->key.dport, &answer) == VERDICT_REDIRECT)
 			flags = CT_PROXIED;
 	}
-	old = is_syn(p) ? ct_live(mesh_ct.lookup(&p->key), p->now) : NULL;
-	if (ct_same_opening(old, ep->epoch, flags)) {
-		ct_touch(old, p, cfg, skb->len);
-		return flags ? VERDICT_REDIRECT : VERDICT_ALLOW;
-	}
 	if (flags && is_syn(p)) {
 		verdict = redirect_record(p, ep, p->key.endpoint, peer, peer_id);
 		if (verdict < 0)
 			return verdict;
+	}
+	old = is_syn(p) ? ct_live(mesh_ct.lookup(&p->key), p->now) : NULL;
+	if (ct_same_opening(old, ep->epoch, flags)) {
+		ct_touch(old, p, cfg, skb->len);
+		return flags ? VERDICT_REDIRECT : VERDICT_ALLOW;
 	}
 	verdict = ct_create(p, cfg, ep->epoch, flags, skb->len);
 	if (verdict < 0)

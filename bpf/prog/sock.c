@@ -81,8 +81,33 @@ static __always_inline int sock_refuse(const struct endpoint_entry *ep, u32 id, 
 	return 0;
 }
 
+/*
+ * A datagram from a bound socket that answers a flow which came in: ingress policy let it begin, so egress policy is not
+ * asked. (Connection-oriented answers never pass these hooks.)
+ */
+static __always_inline bool sock_answers(struct bpf_sock_addr *ctx, const struct endpoint_entry *ep, u32 id,
+					 const struct sock_target *target)
+{
+	struct ct_key key __attribute__((aligned(8))) = {
+		.endpoint = id,
+		.direction = DIR_INGRESS,
+		.protocol = target->protocol,
+		.sport = target->port,
+	};
+	struct bpf_sock *sk = ctx->sk;
+	u32 port;
+
+	if (target->protocol != IPPROTO_UDP || !sk)
+		return false;
+	port = sk->src_port;
+	key.dport = bpf_htons(port);
+	copy_addr(key.saddr, target->addr);
+	copy_addr(key.daddr, is_mapped(target->addr) ? ep->addr4 : ep->addr6);
+	return ct_live(mesh_ct.lookup(&key), bpf_ktime_get_ns()) != NULL;
+}
+
 /* 1: go on (to what `target` now says); 0: fail the call. */
-static __always_inline int sock_decide(struct bpf_sock_addr *ctx, struct sock_target *target)
+static __always_inline int sock_decide(struct bpf_sock_addr *ctx, struct sock_target *target, bool connects)
 {
 	struct node_config *cfg = node_config_get();
 	struct policy_answer answer = {};
@@ -100,8 +125,12 @@ static __always_inline int sock_decide(struct bpf_sock_addr *ctx, struct sock_ta
 	    endpoint_owns(ep, target->addr))
 		return 1;
 	service = service_lookup(target->addr, target->port, target->protocol);
-	if (!service && service_owns(target->addr))
+	if (!service && service_owns(target->addr)) {
+		/* Resolvers connect() datagram sockets only to learn a source address, and send nothing. */
+		if (connects && target->protocol == IPPROTO_UDP)
+			return 1;
 		return sock_refuse(ep, id, target);
+	}
 	if (service) {
 		target->service = service->service;
 		backend = service_backend(service);
@@ -118,7 +147,7 @@ static __always_inline int sock_decide(struct bpf_sock_addr *ctx, struct sock_ta
 	peer = ipcache_identity(target->addr);
 	verdict = policy_verdict(ep->policy_set, DIR_EGRESS, peer, target->protocol, target->port, &answer);
 	/* An unknown peer may be news that are on their way: tc drops it silently, and the next try may pass. */
-	if (verdict > 0 || verdict == -DROP_UNKNOWN_PEER)
+	if (verdict > 0 || verdict == -DROP_UNKNOWN_PEER || sock_answers(ctx, ep, id, target))
 		return 1;
 	if ((cfg->flags & CONFIG_DROP_SILENTLY) || (ep->flags & ENDPOINT_DROP_SILENTLY))
 		return 1;		/* whoever wants silence gets it from tc */
@@ -127,7 +156,7 @@ static __always_inline int sock_decide(struct bpf_sock_addr *ctx, struct sock_ta
 	return 0;
 }
 
-static __always_inline int sock_towards4(struct bpf_sock_addr *ctx)
+static __always_inline int sock_towards4(struct bpf_sock_addr *ctx, bool connects)
 {
 	struct sock_target target __attribute__((aligned(8))) = {};
 	int go;
@@ -135,7 +164,7 @@ static __always_inline int sock_towards4(struct bpf_sock_addr *ctx)
 	target.port = ctx->user_port;
 	target.protocol = sock_protocol(ctx);
 	mapped_addr(target.addr, ctx->user_ip4);
-	go = sock_decide(ctx, &target);
+	go = sock_decide(ctx, &target, connects);
 	if (go && target.translated) {
 		ctx->user_ip4 = *(u32 *)&target.addr[12];
 		ctx->user_port = target.port;
@@ -143,7 +172,7 @@ static __always_inline int sock_towards4(struct bpf_sock_addr *ctx)
 	return go;
 }
 
-static __always_inline int sock_towards6(struct bpf_sock_addr *ctx)
+static __always_inline int sock_towards6(struct bpf_sock_addr *ctx, bool connects)
 {
 	struct sock_target target __attribute__((aligned(8))) = {};
 	u32 *addr = (u32 *)target.addr;
@@ -155,7 +184,7 @@ static __always_inline int sock_towards6(struct bpf_sock_addr *ctx)
 	addr[1] = ctx->user_ip6[1];
 	addr[2] = ctx->user_ip6[2];
 	addr[3] = ctx->user_ip6[3];
-	go = sock_decide(ctx, &target);
+	go = sock_decide(ctx, &target, connects);
 	if (go && target.translated) {
 		ctx->user_ip6[0] = addr[0];
 		ctx->user_ip6[1] = addr[1];
@@ -216,22 +245,22 @@ static __always_inline int sock_back6(struct bpf_sock_addr *ctx)
 
 int sock_connect4(struct bpf_sock_addr *ctx)
 {
-	return sock_towards4(ctx);
+	return sock_towards4(ctx, true);
 }
 
 int sock_connect6(struct bpf_sock_addr *ctx)
 {
-	return sock_towards6(ctx);
+	return sock_towards6(ctx, true);
 }
 
 int sock_sendmsg4(struct bpf_sock_addr *ctx)
 {
-	return sock_towards4(ctx);
+	return sock_towards4(ctx, false);
 }
 
 int sock_sendmsg6(struct bpf_sock_addr *ctx)
 {
-	return sock_towards6(ctx);
+	return sock_towards6(ctx, false);
 }
 
 int sock_recvmsg4(struct bpf_sock_addr *ctx)

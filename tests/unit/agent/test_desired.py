@@ -62,6 +62,11 @@ def test_a_service_has_its_backends_and_a_number_that_names_it() -> None:
     assert numbers.services.item(found.number) == "shop/web"
 
 
+def test_the_address_of_a_service_is_marked_whole_so_that_other_ports_are_refused() -> None:
+    whole = desired(STATE, Numbers()).services[ServiceKey(nodes.address("10.96.0.1"), 0, 0)]
+    assert whole.backends == ()
+
+
 def test_config_flags_follow_the_proxy_and_the_feedback() -> None:
     assert desired(STATE, Numbers()).config_flags == CONFIG_PROXY_UP
     silent = replace(STATE.snapshot, settings=MeshSettings(deny_feedback="Drop"))

@@ -52,6 +52,10 @@ class Told:
         self.up: list[bool] = []
         self.flows: list[FlowRecord] = []
         self.lost = 0
+        self.offered: list[tuple[socket.socket, socket.socket]] = []
+
+    def offer(self, v4: socket.socket, v6: socket.socket) -> None:
+        self.offered.append((v4, v6))
 
     async def set_up(self, up: bool) -> None:
         self.up.append(up)
@@ -91,7 +95,7 @@ async def running(path: Path, port: int, told: Told, grace_s: float = 60.0) -> A
     ready.set()
     link = ProxyLink(
         path, node="node-1", port=port, mark=0x20, grace_s=grace_s,
-        redirect_fd=lambda: os.open(os.devnull, os.O_RDONLY), ready=ready, view=lambda: told.view,
+        redirect_fd=lambda: os.open(os.devnull, os.O_RDONLY), offer=told.offer, ready=ready, view=lambda: told.view,
         set_up=told.set_up, take_flow=told.flows.append, lost_flows=told.lose,
     )  # fmt: skip
     link.open()
@@ -119,6 +123,7 @@ def test_a_worker_gets_listeners_the_map_and_the_view(tmp_path: Path, port: int)
             welcome, descriptors = await worker.welcome()
             assert (welcome.node, welcome.listen_port, welcome.mark_from_proxy) == ("node-1", port, 0x20)
             assert len(descriptors) == 3
+            assert [[one.family for one in pair] for pair in told.offered] == [[socket.AF_INET, socket.AF_INET6]]
             adopt(descriptors[:2], port).close()
             os.close(descriptors[2])
             assert link.workers == 0

@@ -1,0 +1,92 @@
+"""A hostile pod, root in its own namespace: what it tries is denied or inert, and counted under its reason."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import attacks
+from tests.support.cluster import Cluster
+
+SCRIPT = Path(attacks.__file__)
+
+
+def attack(mesh: Cluster, *arguments: str) -> Any:
+    return mesh.exec("t/stranger", sys.executable, str(SCRIPT), *arguments).json()
+
+
+def counted(mesh: Cluster, node: str = "node-a") -> dict[str, int]:
+    """Packets by drop reason on a node."""
+    rows = mesh.json("map", "dump", "counters", "--node", node)
+    totals: dict[str, int] = {}
+    for row in rows:
+        reason = row["key"]["reason"]
+        totals[reason] = totals.get(reason, 0) + row["value"]["packets"]
+    return totals
+
+
+@contextmanager
+def counting(mesh: Cluster, reason: str, at_least: int = 1) -> Iterator[None]:
+    before = counted(mesh).get(reason, 0)
+    yield
+    after = counted(mesh).get(reason, 0)
+    assert after - before >= at_least, f"{reason}: {before} -> {after}, expected {at_least} more"
+
+
+def allowed_by_server(mesh: Cluster, source: str) -> list[dict[str, Any]]:
+    return [
+        flow
+        for flow in mesh.flows("--since", "10s", "--verdict", "allow")
+        if flow["from"]["ip"] == source and flow["from"]["port"] in range(42000, 42100)
+    ]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_spoofed_source_goes_nowhere(mesh: Cluster, family: int) -> None:
+    """It claims to be a pod that may talk to the server."""
+    victim, server = mesh.address("t/client-a", family), mesh.address("t/server-a", family)
+    with counting(mesh, "spoofed-source", 20):
+        attack(mesh, "spoof", victim, server, "9090", "10")
+    assert allowed_by_server(mesh, victim) == []
+
+
+def test_marks_mean_nothing_inside_a_pod(mesh: Cluster) -> None:
+    answers = attack(mesh, "marks", mesh.address("t/server-a"), "9090")
+    assert set(answers.values()) == {"ECONNREFUSED"}, answers
+    answers = attack(mesh, "marks", mesh.address("t/server-b"), "9090")
+    assert set(answers.values()) == {"ECONNREFUSED"}, answers
+
+
+def test_ports_of_proxy_and_agent_are_closed(mesh: Cluster) -> None:
+    node = next(row for row in mesh.json("node", "list") if row["name"] == "node-a")
+    for address in node["addresses"]:
+        answers = attack(mesh, "knock", address, "15001")
+        assert "ok" not in answers.values(), answers
+        assert "closed" not in answers.values(), answers
+
+
+def test_odd_flags_make_no_connection(mesh: Cluster) -> None:
+    with counting(mesh, "malformed", 5):
+        attack(mesh, "flags", mesh.address("t/server-a"), "9090", "2")
+
+
+def test_fragments_do_not_slip_past(mesh: Cluster) -> None:
+    with counting(mesh, "fragment-tiny"), counting(mesh, "fragment-unknown"):
+        attack(mesh, "fragments", mesh.address("t/server-a"), "9090")
+
+
+def test_extension_headers_do_not_hide_ports(mesh: Cluster) -> None:
+    with counting(mesh, "extension-header", 2):
+        attack(mesh, "extensions", mesh.address("t/server-a", 6), "9090")
+
+
+def test_mapped_sockets_meet_the_same_policy(mesh: Cluster) -> None:
+    answers = attack(mesh, "mapped", mesh.address("t/server-a"), "9999")
+    assert answers == {"tcp": "EPERM", "udp": "EPERM"}
+    answers = attack(mesh, "mapped", mesh.address("t/server-b"), "9090")
+    assert answers["tcp"] == "ECONNREFUSED"

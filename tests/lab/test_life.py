@@ -1,0 +1,109 @@
+"""Labs come and go without a trace: two side by side, and one that was interrupted while coming up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import ROOT, Cluster
+
+SMALL = """
+apiVersion: v1
+kind: Pod
+metadata: {name: one, namespace: default}
+spec: {containers: [{name: main, image: echo, ports: [{containerPort: 80}]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: two, namespace: default}
+spec: {containers: [{name: main, image: echo, ports: [{containerPort: 80}]}]}
+"""
+
+
+def traces(name: str) -> list[str]:
+    """Everything on this machine that carries the lab's name, and links of the root namespace."""
+    found = []
+    found += [f"namespace {netns.name}" for netns in Path("/run/netns").glob(f"*{name}*")]
+    run = Path("/run/weft/labs") / name
+    if run.exists():
+        found.append(f"run dir {run}")
+    pins = Path("/sys/fs/bpf/weft")
+    found += [f"pin {path}" for path in (pins.glob(f"{name}_*") if pins.exists() else [])]
+    for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+        if (Path(root) / "weft" / name).exists():
+            found.append(f"cgroup {root}/weft/{name}")
+    found += [
+        f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if f"/{name}" in line.split()[1]
+    ]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if f"{name}_" in command or f"labs/{name}" in command or f"--name {name} " in command + " ":
+            found.append(f"process {process.name}: {command}")
+    return found
+
+
+def root_state() -> tuple[str, ...]:
+    """Links, rules and routes of the root namespace: a lab leaves them alone."""
+    return tuple(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        for command in (
+            ["ip", "-o", "link"],
+            ["ip", "rule"],
+            ["ip", "-6", "rule"],
+            ["ip", "route", "show", "table", "all"],
+        )
+    )
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+def test_two_labs_side_by_side_leave_nothing(manifest: Path) -> None:
+    before = root_state()
+    labs = [Cluster("test-left"), Cluster("test-right")]
+    try:
+        for lab in labs:
+            lab.up(manifest)
+        for lab in labs:
+            (answer,) = lab.probe("default/one", "reach", f'[["tcp", "{lab.address("default/two")}", 80]]')
+            assert answer[3] == "ok"
+        assert root_state() == before
+    finally:
+        for lab in labs:
+            lab.down()
+    assert [traces(lab.name) for lab in labs] == [[], []]
+    assert root_state() == before
+
+
+@pytest.mark.parametrize("after_s", [0.5, 1.5, 3.0])
+def test_interrupted_up_then_down_leaves_nothing(manifest: Path, after_s: float) -> None:
+    lab = Cluster(f"test-cut{int(after_s * 10)}")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "lab", "up", "--name", lab.name, str(manifest)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(after_s)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    lab.down()
+    assert traces(lab.name) == []
+
+
+def test_down_of_what_is_not_there_is_no_error() -> None:
+    Cluster("test-never-was").down()

@@ -1,0 +1,55 @@
+"""A policy change reaches connections that are open: idle, client sending, server sending; both ends see the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import pytest
+
+from tests.support.cluster import PROBES, Cluster
+
+DENY = """
+apiVersion: weft.dev/v1alpha1
+kind: MeshPolicy
+metadata: {name: cut, namespace: t}
+spec:
+  podSelector: {matchLabels: {app: server}}
+  ingress:
+  - action: Deny
+    from: [{podSelector: {matchLabels: {app: client}}}]
+    ports: [{port: 7000, endPort: 7100}]
+"""
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("server", ["t/server-a", "t/server-b"], ids=["one node", "two nodes"])
+def test_a_new_deny_cuts_connections_that_are_open(mesh: Cluster, server: str, family: int) -> None:
+    ip = mesh.address(server, family)
+    modes = {"idle": 7000, "send": 7001, "receive": 7002}
+    servers = {
+        mode: mesh.start(server, sys.executable, str(PROBES), "serve", str(port), "20") for mode, port in modes.items()
+    }
+    for process in servers.values():
+        assert json.loads(process.stdout.readline()) == {"started": True}  # type: ignore[union-attr]
+    clients = {mode: mesh.start_probe("t/client-a", "hold", ip, str(port), mode, "12") for mode, port in modes.items()}
+    for process in clients.values():
+        assert json.loads(process.stdout.readline()) == {"started": True}  # type: ignore[union-attr]
+    time.sleep(0.3)
+    mesh.apply(DENY)
+    try:
+        at_client, at_server = {}, {}
+        for mode in modes:
+            out, err = clients[mode].communicate(timeout=30)
+            assert out, err
+            at_client[mode] = json.loads(out)
+            out, err = servers[mode].communicate(timeout=30)
+            assert out, err
+            at_server[mode] = json.loads(out)["ends"]
+    finally:
+        mesh.delete("meshpolicy", "t/cut")
+    for mode in modes:
+        assert at_client[mode]["ended"] in ("ECONNRESET", "ECONNABORTED", "EPIPE", "closed"), at_client
+        assert at_client[mode]["after"] < 6, at_client
+        assert at_server[mode][0] in ("ECONNRESET", "ECONNABORTED", "EPIPE", "closed"), at_server

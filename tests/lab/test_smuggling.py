@@ -1,0 +1,102 @@
+"""One connection, several requests: each is authorised by itself, and the upstream sees only what was authorised."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+
+import pytest
+
+from tests.support.cluster import PROBES, Cluster
+
+
+def request(path: str, *, host: str = "probe", method: str = "GET", extra: str = "") -> bytes:
+    return f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{extra}\r\n".encode()
+
+
+def send(mesh: Cluster, data: bytes, server: str = "t/server-b") -> str:
+    done = mesh.weft(
+        "lab",
+        "exec",
+        "t/client-a",
+        "--",
+        sys.executable,
+        str(PROBES),
+        "raw",
+        mesh.address(server),
+        "8080",
+        stdin=data.hex(),
+    )
+    answer: str = done.json()["answer"]
+    return answer
+
+
+def statuses(answer: str) -> list[str]:
+    return re.findall(r"HTTP/1\.1 (\d{3})", answer)
+
+
+@pytest.mark.parametrize("server", ["t/server-a", "t/server-b"], ids=["one node", "two nodes"])
+def test_pipelined_allow_and_deny_in_one_segment(mesh: Cluster, server: str) -> None:
+    answer = send(mesh, request("/public/1") + request("/secret") + request("/public/2"), server)
+    assert statuses(answer)[:2] == ["200", "403"]
+    assert '"/secret"' not in answer
+    assert "/public/1" in answer
+
+
+def test_second_request_to_another_path_has_a_verdict_of_its_own(mesh: Cluster) -> None:
+    begin = time.time()
+    answer = send(mesh, request("/public/1") + request("/secret?second=1", host="other"))
+    assert statuses(answer)[:2] == ["200", "403"]
+    flow = mesh.wait_for_flow(
+        lambda flow: flow["verdict"] == "deny" and flow.get("http", {}).get("path") == "/secret",
+        "--since",
+        f"{int(time.time() - begin) + 5}s",
+    )
+    assert "t/server-http" in flow["policies"]
+
+
+SECRET = b"GET /secret HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"POST /public HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        + SECRET,
+        b"GET /public HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\n" + SECRET,
+        b"GET /public HTTP/1.1\nHost: a\n\n" + SECRET,
+        b"GET /public/../secret HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /public/%2e%2e/secret HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /public%2f..%2fsecret HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /public\\secret HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /public HTTP/1.1\r\nHost: a\r\nX-A: b\r\n folded\r\n\r\n",
+        b"GET /public HTTP/1.1\r\nHost : a\r\n\r\n",
+        b"GET /public HTTP/1.1\r\n\r\n",
+        b"GET /public HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    ],
+    ids=[
+        "cl and te",
+        "two lengths",
+        "bare lf",
+        "dot segments",
+        "encoded dots",
+        "encoded slash",
+        "backslash",
+        "obs-fold",
+        "space before colon",
+        "no host",
+        "two hosts",
+    ],
+)
+def test_ambiguity_is_refused_and_the_connection_closed(mesh: Cluster, payload: bytes) -> None:
+    answer = send(mesh, payload)
+    assert statuses(answer) == ["400"], answer
+    assert "/secret" not in answer
+
+
+def test_denied_body_is_no_request(mesh: Cluster) -> None:
+    inner = request("/public/inner")
+    answer = send(mesh, request("/secret", method="POST", extra=f"Content-Length: {len(inner)}\r\n") + inner)
+    assert statuses(answer)[0] == "403"
+    assert "/public/inner" not in answer

@@ -1,0 +1,144 @@
+"""A lab cluster for journeys, driven through the public `weft` command alone.
+
+A journey needs root, cgroup v2 and a bpf() system call: where they are missing `weft lab up` fails and says which, and
+so does the test. Nothing here is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PROBES = Path(__file__).with_name("probes.py")
+
+
+class WeftFailed(AssertionError):
+    """A weft command ended with another status than the test expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def lines(self) -> list[Any]:
+        """Of `-o jsonl`."""
+        return [json.loads(line) for line in self.out.splitlines() if line]
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """One lab by name."""
+
+    name: str
+
+    def weft(self, *arguments: str, expect: int | None = 0, stdin: str | None = None, timeout: float = 90) -> Outcome:
+        """Run `weft --lab NAME ARGUMENTS`; `expect` None takes any status."""
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", "--lab", self.name, *arguments],
+            cwd=ROOT,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if expect is not None and done.returncode != expect:
+            raise WeftFailed(
+                f"weft {' '.join(arguments)}: status {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}"
+            )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def json(self, *arguments: str) -> Any:
+        return self.weft(*arguments, "-o", "json").json()
+
+    def apply(self, manifest: str, *, wait_s: float = 20) -> None:
+        """Apply a manifest and return when every node enforces it."""
+        self.weft("apply", "-f", "-", stdin=manifest)
+        self.settle(wait_s=wait_s)
+
+    def settle(self, *, wait_s: float = 20) -> None:
+        self.weft("status", "--wait", str(wait_s))
+
+    def delete(self, kind: str, key: str) -> None:
+        namespace, _, name = key.rpartition("/")
+        self.weft("delete", kind, name, *(["-n", namespace] if namespace else []))
+        self.settle()
+
+    def exec(self, pod: str, *command: str, expect: int | None = 0, timeout: float = 60) -> Outcome:
+        return self.weft("lab", "exec", pod, "--", *command, expect=expect, timeout=timeout)
+
+    def start(self, pod: str, *command: str) -> subprocess.Popen[str]:
+        """A long-running command in a pod; its lines come on stdout."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli", "--lab", self.name, "lab", "exec", pod, "--", *command],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def probe(self, pod: str, *arguments: str, timeout: float = 60) -> Any:
+        """Run one verb of probes.py in a pod and read the JSON that it prints."""
+        return self.exec(pod, sys.executable, str(PROBES), *arguments, timeout=timeout).json()
+
+    def start_probe(self, pod: str, *arguments: str) -> subprocess.Popen[str]:
+        return self.start(pod, sys.executable, str(PROBES), *arguments)
+
+    def address(self, pod: str, family: int = 4) -> str:
+        """The pod's address of a family, from `lab status`."""
+        namespace, name = pod.split("/")
+        for row in self.json("lab", "status")["pods"]:
+            if (row["namespace"], row["name"]) == (namespace, name):
+                return next(str(ip) for ip in row["ips"] if (":" in ip) == (family == 6))
+        raise AssertionError(f"no pod {pod} in lab {self.name}")
+
+    def flows(self, *arguments: str) -> list[dict[str, Any]]:
+        return self.weft("observe", "-o", "jsonl", *arguments).lines()
+
+    def wait_for_flow(
+        self, match: Callable[[dict[str, Any]], bool], *arguments: str, seconds: float = 10
+    ) -> dict[str, Any]:
+        """The first record that matches; fails with what was seen instead."""
+        deadline = time.monotonic() + seconds
+        while True:
+            seen = self.flows(*arguments)
+            for flow in seen:
+                if match(flow):
+                    return flow
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no such flow among {json.dumps(seen[-10:], indent=1)}")
+            time.sleep(0.2)
+
+    def up(self, *paths: str | Path, timeout: float = 120) -> None:
+        self.weft("lab", "up", "--name", self.name, *map(str, paths), timeout=timeout)
+
+    def down(self) -> None:
+        self.weft("lab", "down", timeout=60)
+
+
+@contextmanager
+def running(name: str, *paths: str | Path) -> Iterator[Cluster]:
+    """A lab that is up inside the block and gone after it, whatever happened."""
+    cluster = Cluster(name)
+    cluster.weft("lab", "down", expect=None)
+    try:
+        cluster.up(*paths)
+        yield cluster
+    finally:
+        if not os.environ.get("WEFT_TEST_KEEP"):
+            cluster.down()

@@ -1,0 +1,233 @@
+"""Small network programs that journeys run inside pods. Standard library only; each verb prints one JSON document.
+
+reach TARGETS-JSON            try many (protocol, address, port); what came of each
+steady PROTO HOST PORT SECONDS [PATH]   one exchange every 5 ms on a new socket; counts by outcome
+hold HOST PORT MODE SECONDS   one connection: idle, send, or receive; how it ended
+raw HOST PORT                 bytes from stdin (hex) in one segment; answers as text
+whoami PROTO HOST PORT        what the server says of the caller
+reuse HOST PORT PATH COUNT PORTS   HTTP requests with `Connection: close`, again and again from the same few source ports
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import select
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+TIMEOUT_S = 1.5
+
+
+def family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def outcome(error: OSError) -> str:
+    """How a refusal looks from inside the pod."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return errno.errorcode.get(error.errno or 0, str(error))
+
+
+def try_tcp(host: str, port: int) -> str:
+    """`ok` after an echo came back, otherwise why not."""
+    try:
+        with socket.socket(family(host), socket.SOCK_STREAM) as client:
+            client.settimeout(TIMEOUT_S)
+            client.connect((host, port))
+            client.sendall(b"ping\n")
+            return "ok" if client.recv(64) else "closed"
+    except OSError as error:
+        return outcome(error)
+
+
+def try_udp(host: str, port: int) -> str:
+    try:
+        with socket.socket(family(host), socket.SOCK_DGRAM) as client:
+            client.settimeout(TIMEOUT_S)
+            client.connect((host, port))
+            client.send(b"ping\n")
+            return "ok" if client.recv(64) else "closed"
+    except OSError as error:
+        return outcome(error)
+
+
+def try_http(host: str, port: int, path: str = "/", source_port: int = 0) -> str:
+    """`ok` for a 2xx, the status for another one."""
+    try:
+        with socket.socket(family(host), socket.SOCK_STREAM) as client:
+            client.settimeout(TIMEOUT_S)
+            if source_port:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                client.bind(("", source_port))
+            client.connect((host, port))
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n".encode())
+            answer = b""
+            while piece := client.recv(65536):
+                answer += piece
+            if not answer:
+                return "closed"
+            status = answer.split(b" ", 2)[1].decode()
+            return "ok" if status.startswith("2") else status
+    except OSError as error:
+        return outcome(error)
+
+
+TRY = {"tcp": try_tcp, "udp": try_udp}
+
+
+def reach(targets_json: str) -> object:
+    targets = json.loads(targets_json)
+    with ThreadPoolExecutor(32) as pool:
+        results = list(pool.map(lambda target: TRY[target[0]](target[1], int(target[2])), targets))
+    return [[*target, result] for target, result in zip(targets, results, strict=True)]
+
+
+def steady(protocol: str, host: str, port: str, seconds: str, path: str = "/") -> object:
+    """One try every 5 ms; tries overlap, so a slow one does not hide a gap."""
+    counts: dict[str, int] = {}
+    when: dict[str, float] = {}
+    start = time.monotonic()
+    end = start + float(seconds)
+
+    def once(at: float) -> None:
+        result = try_http(host, int(port), path) if protocol == "http" else TRY[protocol](host, int(port))
+        counts[result] = counts.get(result, 0) + 1
+        when.setdefault(result, round(at - start, 3))
+
+    print(json.dumps({"started": True}), flush=True)
+    with ThreadPoolExecutor(64) as pool:
+        tick = start
+        while tick < end:
+            pool.submit(once, tick)
+            tick += 0.005
+            time.sleep(max(0.0, tick - time.monotonic()))
+    return {"counts": counts, "firstSeen": when}
+
+
+def hold(host: str, port: str, mode: str, seconds: str) -> object:
+    """Open a connection, say so, then see how long it lives. `receive` asks the server to keep sending."""
+    with socket.socket(family(host), socket.SOCK_STREAM) as client:
+        client.settimeout(TIMEOUT_S)
+        client.connect((host, int(port)))
+        client.sendall(b"stream\n" if mode == "receive" else b"ping\n")
+        client.recv(64)
+        print(json.dumps({"started": True}), flush=True)
+        start = time.monotonic()
+        end = start + float(seconds)
+        client.setblocking(False)
+        while time.monotonic() < end:
+            wait = 0.05 if mode == "send" else min(0.5, end - time.monotonic())
+            readable, _, _ = select.select([client], [], [], max(0.0, wait))
+            try:
+                if readable and not client.recv(65536):
+                    return {"ended": "closed", "after": round(time.monotonic() - start, 3)}
+                if mode == "send":
+                    client.send(b"ping\n")
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                return {"ended": outcome(error), "after": round(time.monotonic() - start, 3)}
+        return {"ended": "alive"}
+
+
+def serve(port: str, seconds: str) -> object:
+    """A TCP server for `hold`: answers the first line, keeps sending after `stream`; reports how connections ended."""
+    ends: list[str] = []
+    with socket.create_server(("::", int(port)), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+        print(json.dumps({"started": True}), flush=True)
+        listener.settimeout(float(seconds))
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(0.05)
+            first = b""
+            end = time.monotonic() + float(seconds)
+            while not first and time.monotonic() < end:
+                with contextlib.suppress(TimeoutError):
+                    first = connection.recv(64)
+            connection.sendall(b"pong\n")
+            while time.monotonic() < end:
+                try:
+                    if first == b"stream\n":
+                        connection.sendall(b"tick\n")
+                    if not connection.recv(65536):
+                        ends.append("closed")
+                        break
+                except TimeoutError:
+                    continue
+                except OSError as error:
+                    ends.append(outcome(error))
+                    break
+            else:
+                ends.append("alive")
+    return {"ends": ends}
+
+
+def raw(host: str, port: str) -> object:
+    """All of stdin (hex) in one send, then everything that comes back until the peer is silent for half a second."""
+    data = bytes.fromhex(sys.stdin.read())
+    with socket.socket(family(host), socket.SOCK_STREAM) as client:
+        client.settimeout(TIMEOUT_S)
+        try:
+            client.connect((host, int(port)))
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client.sendall(data)
+            client.settimeout(0.7)
+            answer = b""
+            while piece := client.recv(65536):
+                answer += piece
+            return {"answer": answer.decode("latin-1"), "ended": "closed"}
+        except TimeoutError:
+            return {"answer": answer.decode("latin-1"), "ended": "open"}
+        except OSError as error:
+            return {"answer": "", "ended": outcome(error)}
+
+
+def whoami(protocol: str, host: str, port: str) -> object:
+    """The caller as the echo server saw it."""
+    kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
+    with socket.socket(family(host), kind) as client:
+        client.settimeout(TIMEOUT_S)
+        client.connect((host, int(port)))
+        mine = client.getsockname()
+        peer = client.getpeername()
+        if protocol == "http":
+            client.sendall(b"GET / HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n")
+        else:
+            client.sendall(b"whoami\n")
+        answer = b""
+        with contextlib.suppress(TimeoutError):
+            while piece := client.recv(65536):
+                answer += piece
+                if protocol != "http":
+                    break
+    return {
+        "answer": answer.decode(errors="replace"),
+        "local": mine[0],
+        "localPort": mine[1],
+        "peer": peer[0],
+        "peerPort": peer[1],
+    }
+
+
+def reuse(host: str, port: str, path: str, count: str, ports: str) -> object:
+    """Each source port comes again while the server's end of its last connection is in TIME_WAIT; counts by outcome."""
+    first = 20_000
+    counts: dict[str, int] = {}
+    slowest = 0.0
+    for number in range(int(count)):
+        start = time.monotonic()
+        result = try_http(host, int(port), path, source_port=first + number % int(ports))
+        slowest = max(slowest, time.monotonic() - start)
+        counts[result] = counts.get(result, 0) + 1
+    return {"counts": counts, "slowest": round(slowest, 3)}
+
+
+VERBS = {verb.__name__: verb for verb in (reach, steady, hold, serve, raw, whoami, reuse)}
+
+if __name__ == "__main__":
+    print(json.dumps(VERBS[sys.argv[1]](*sys.argv[2:])), flush=True)

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from l7proxy.core import authz
+from l7proxy.core.authz import Authorizer, Denial, Pair, Permit
+from l7proxy.core.facts import ConnectionFacts
+from l7proxy.core.heads import Heads
+from l7proxy.core.limits import Limits
+from l7proxy.core.refusal import RequestRefused
+from mesh.model import (
+    EVERY_PORT,
+    Action,
+    Direction,
+    DirectionPolicy,
+    FlowQuery,
+    Grant,
+    HeaderMatch,
+    HttpMatch,
+    HttpRequest,
+    IdentityId,
+    Layer,
+    Match,
+    Protocol,
+    ReservedIdentity,
+    ResolvedRule,
+    RuleRef,
+    Verdict,
+)
+from mesh.policy.decide import decide
+from tests.support.playbook import get
+from tests.support.proxy import ALLOW_ALL, CLIENT, FACTS, PORT, SERVER, header, ingress, prefix, rule, view
+from tests.support.requests import http_matches, http_requests
+
+HEADS = Heads(Limits())
+
+
+def judge(pair: Pair, raw: bytes) -> Permit | Denial:
+    return pair.judge(HEADS.request(raw, b"a"))
+
+
+def test_permit_names_the_rules_of_both_directions() -> None:
+    now = view(ingress(rule("in", http=(prefix("/api"),))), egress=ingress(rule("out", http=(prefix("/"),))))
+    verdict = judge(Pair(replace(FACTS, egress=True), now), get("/api"))
+    assert isinstance(verdict, Permit)
+    assert {ref.policy for ref in verdict.rules} == {"t/in", "t/out"}
+    assert verdict.layer is Layer.L7
+
+
+def test_denial_names_direction_policy_and_reason() -> None:
+    outward_policy = ingress(rule("out", action=Action.DENY, http=(prefix("/x"),)), default_deny=False)
+    now = view(ingress(rule("in", http=(prefix("/api"),))), egress=outward_policy)
+    pair = Pair(replace(FACTS, egress=True), now)
+    inward, outward = judge(pair, get("/no")), judge(pair, get("/x"))
+    assert isinstance(inward, Denial)
+    assert isinstance(outward, Denial)
+    assert (inward.direction, inward.reason, inward.rules[0].policy) == (Direction.INGRESS, "policy-default", "t/in")
+    assert (outward.direction, outward.reason, outward.rules[0].policy) == (Direction.EGRESS, "policy-deny", "t/out")
+
+
+@pytest.mark.parametrize("facts", [
+    replace(FACTS, destination_endpoint=9), replace(FACTS, egress=True, source_endpoint=9), replace(FACTS, ingress=False),
+])
+def test_what_is_not_known_is_denied(facts: ConnectionFacts) -> None:
+    pair = Pair(facts, ALLOW_ALL)
+    assert pair.blocked is not None
+    assert pair.blocked.reason == "no-policy"
+    assert judge(pair, get()).denied
+
+
+def test_peer_that_no_rule_names_is_blocked_at_l4_even_where_http_is_open_to_others() -> None:
+    others = frozenset({IdentityId(999)})
+    pair = Pair(FACTS, view(ingress(rule(http=(prefix("/"),), peers=others))))
+    assert pair.blocked is not None
+    verdict = judge(pair, get())
+    assert isinstance(verdict, Denial)
+    assert verdict.layer is Layer.L3L4
+
+
+def test_unknown_identity_is_denied_and_the_node_is_not() -> None:
+    closed = view(ingress(rule(http=(prefix("/api"),))))
+    unknown = Pair(replace(FACTS, source_identity=int(ReservedIdentity.UNKNOWN)), closed)
+    node = Pair(replace(FACTS, source_identity=int(ReservedIdentity.HOST)), closed)
+    assert judge(unknown, get("/api")).denied
+    assert not judge(node, get("/other")).denied
+
+
+def test_pod_may_talk_to_itself() -> None:
+    facts = replace(FACTS, source_endpoint=2, egress=True)
+    assert not judge(Pair(facts, view(ingress())), get()).denied
+
+
+def test_unenforced_half_asks_nothing() -> None:
+    now = view(ingress())
+    endpoints = {number: replace(endpoint, enforced=False) for number, endpoint in now.endpoints.items()}
+    assert not judge(Pair(FACTS, replace(now, endpoints=endpoints)), get()).denied
+
+
+@pytest.mark.parametrize("path", ["/a/../b", "/a/%2e%2e/b", "/a%2fb", "/a%5cb", "/a\\b", "/a%00", "/%zz"])
+def test_ambiguous_paths_are_refused_whatever_policy_says(path: str) -> None:
+    with pytest.raises(RequestRefused, match="path"):
+        judge(Pair(FACTS, ALLOW_ALL), get(path))
+
+
+def test_verdicts_are_remembered_by_what_the_rules_look_at() -> None:
+    pair = Pair(FACTS, view(ingress(rule(http=(header("x-env", "prod"),)))))
+    first = judge(pair, get("/", "X-Env: prod", "X-Id: 1"))
+    assert judge(pair, get("/", "x-env:prod ", "X-Id: 2")).denied is False
+    assert judge(pair, get("/", "X-Env: prod", "X-Id: 3")) is first
+    assert judge(pair, get("/", "X-Env: test")).denied
+    assert judge(pair, get("/?q=1", "X-Env: prod")) is first
+
+
+def test_remembered_verdicts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authz, "REMEMBERED_VERDICTS", 10)
+    pair = Pair(FACTS, ALLOW_ALL)
+    for number in range(40):
+        judge(pair, get(f"/{number}"))
+    assert len(pair.by_head) <= 10
+    assert len(pair._judged) <= 10
+
+
+def test_pairs_are_shared_and_forgotten_with_their_revision() -> None:
+    authorizer = Authorizer()
+    with pytest.raises(RuntimeError):
+        authorizer.pair(FACTS)
+    authorizer.swap(ALLOW_ALL)
+    pair = authorizer.pair(FACTS)
+    assert authorizer.pair(replace(FACTS, source_port=1)) is pair
+    authorizer.swap(view(ingress(), 2))
+    assert authorizer.pair(FACTS) is not pair
+    assert authorizer.pair(FACTS).revision == 2
+
+
+def rules(names: str) -> st.SearchStrategy[ResolvedRule]:
+    ref = st.builds(lambda name: RuleRef(policy=f"t/{name}", kind="MeshPolicy", rule="ingress[0]"), st.sampled_from(names))
+    peers = st.sampled_from([None, frozenset({CLIENT}), frozenset({SERVER}), frozenset({IdentityId(999)})])
+    return st.builds(
+        ResolvedRule, ref=ref, action=st.sampled_from(Action),
+        grants=st.builds(lambda who: (Grant(who, (EVERY_PORT,)),), peers),
+        http=st.none() | st.lists(http_matches(), min_size=1, max_size=2).map(tuple),
+    )
+
+
+def policies() -> st.SearchStrategy[DirectionPolicy]:
+    return st.builds(
+        DirectionPolicy, default_deny=st.booleans(), rules=st.lists(rules("abc"), max_size=4).map(tuple),
+        selected_by=st.just((RuleRef(policy="t/a", kind="MeshPolicy"),)),
+    )
+
+
+def as_bytes(request: HttpRequest) -> bytes:
+    fields = "".join(f"{name.title()}: {value}\r\n" for name, value in request.headers)
+    return f"{request.method} {request.path} HTTP/1.1\r\nHost: {request.host}:8080\r\n{fields}\r\n".encode()
+
+
+@settings(max_examples=1500, deadline=None)
+@given(policies(), policies(), st.booleans(), st.booleans(), http_requests().filter(lambda r: r.method.isupper()))
+def test_proxy_and_decide_give_one_verdict(
+    outward: DirectionPolicy, inward: DirectionPolicy, egress: bool, ingress_too: bool, request: HttpRequest
+) -> None:
+    if request.path == "*":
+        request = replace(request, method="OPTIONS")
+    facts = replace(FACTS, egress=egress, ingress=ingress_too or not egress)
+    said = judge(Pair(facts, view(inward, egress=outward)), as_bytes(request))
+    expected = decide(
+        FlowQuery(source=CLIENT, destination=SERVER, protocol=Protocol.TCP, port=PORT, request=request),
+        egress=outward if facts.egress else None, ingress=inward if facts.ingress else None,
+    )
+    assert said.denied is (expected.verdict is not Verdict.ALLOW)
+    assert said.rules == expected.decided_by
+    assert said.layer is expected.layer
+
+
+def test_matches_that_name_headers_see_the_forwarded_ones_only() -> None:
+    absent = HttpMatch(headers=(HeaderMatch("x-admin", Match.ABSENT),))
+    pair = Pair(FACTS, view(ingress(rule(http=(absent,)))))
+    assert judge(pair, get("/", "X-Admin: 1")).denied
+    assert not judge(pair, get("/", "X-Admin: 1", "Connection: x-admin")).denied

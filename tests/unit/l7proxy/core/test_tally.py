@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from itertools import count
+
+from l7proxy.core.authz import Pair
+from l7proxy.core.heads import Heads
+from l7proxy.core.limits import Limits
+from l7proxy.core.tally import DURATION_BOUNDS_S, Counters, Tallies, add
+from mesh.model import Direction, Verdict
+from tests.support.playbook import get
+from tests.support.proxy import FACTS, ingress, prefix, rule, view
+
+HEADS = Heads(Limits())
+PAIR = Pair(FACTS, view(ingress(rule(http=(prefix("/api"),)))))
+
+
+def take(tallies: Tallies) -> list[tuple[str, int, int]]:
+    numbers = count()
+    records = tallies.take("n1", 5, lambda: f"id-{next(numbers)}")
+    return [(record.verdict.value, record.http.status, record.count) for record in records if record.http]
+
+
+def test_equal_verdicts_with_equal_status_become_one_record() -> None:
+    counters = Counters()
+    tallies = Tallies(counters)
+    allow, deny = (PAIR.judge(HEADS.request(get(path), b"a")) for path in ("/api", "/no"))
+    for verdict, status in ((allow, 200), (allow, 200), (allow, 502), (deny, 403)):
+        tallies.count(verdict, status, 0.003)
+    assert take(tallies) == [("allow", 200, 2), ("allow", 502, 1), ("deny", 403, 1)]
+    assert take(tallies) == []
+    tallies.count(allow, 200, 0.003)
+    assert take(tallies) == [("allow", 200, 1)]
+    assert counters.allowed == {200: 3, 502: 1}
+    assert counters.denied == {403: 1}
+
+
+def test_record_says_who_whom_what_and_why() -> None:
+    tallies = Tallies(Counters())
+    tallies.count(PAIR.judge(HEADS.request(get("/no?secret=1"), b"a")), 403, 0.0)
+    (record,) = tallies.take("n1", 5, lambda: "id")
+    assert (record.node, record.id, record.time_ns, record.direction) == ("n1", "id", 5, Direction.INGRESS)
+    assert record.verdict is Verdict.DENY
+    assert (record.source.namespace, record.source.pod, record.source.identity) == ("t", "client", FACTS.source_identity)
+    assert (record.destination.pod, record.destination.port) == ("server", 8080)
+    assert record.http is not None
+    assert (record.http.method, record.http.path, record.http.host) == ("GET", "/no", "a")
+    assert record.drop_reason == "policy-default"
+    assert [ref.policy for ref in record.rules] == ["t/http"]
+
+
+def test_what_does_not_fit_is_counted_as_lost() -> None:
+    counters = Counters()
+    tallies = Tallies(counters, limit=2)
+    for number in range(5):
+        tallies.count(PAIR.judge(HEADS.request(get(f"/api/{number}"), b"a")), 200, 0.0)
+    assert len(take(tallies)) == 2
+    assert (counters.flows_lost, tallies.take_lost(), tallies.take_lost()) == (3, 3, 0)
+    assert counters.allowed == {200: 5}
+
+
+def test_durations_fall_into_their_buckets() -> None:
+    counters = Counters()
+    tallies = Tallies(counters)
+    verdict = PAIR.judge(HEADS.request(get("/api"), b"a"))
+    for seconds in (0.0, DURATION_BOUNDS_S[0], 0.02, 99.0):
+        tallies.count(verdict, 200, seconds)
+    assert counters.duration_buckets[0] == 2
+    assert counters.duration_buckets[-1] == 1
+    assert sum(counters.duration_buckets) == 4
+
+
+def test_words_are_counted() -> None:
+    slots: dict[str, int] = {}
+    add(slots, "a")
+    add(slots, "a")
+    assert slots == {"a": 2}

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from l7proxy.net.access_log import AccessLog
+from tests.support.playbook import Play, get, response
+from tests.support.proxy import ingress, prefix, rule, statuses, view
+
+
+def logged(play: Play, path: Path) -> AccessLog:
+    log = AccessLog(str(path), lambda: "n1", lambda: 1234.5, play.site.clock)
+    play.site.record = log.record
+    return log
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_line_for_each_request_names_everything_the_caller_is_not_told(tmp_path: Path) -> None:
+    play = Play(view(ingress(rule(http=(prefix("/api"),)))))
+    log = logged(play, tmp_path / "log")
+    play.ask(get("/api/1?token=secret", host="shop:80"))
+    play.site.now += 0.25
+    play.respond(response())
+    play.ask(get("/admin"))
+    play.ask(b"junk\r\n\r\n")
+    log.flush()
+    allowed, denied, refused = lines(tmp_path / "log")
+    assert "secret" not in (tmp_path / "log").read_text()
+    assert {key: allowed[key] for key in ("node", "method", "path", "host", "status", "decision", "durationMs")} == {
+        "node": "n1", "method": "GET", "path": "/api/1", "host": "shop", "status": 200, "decision": "allow",
+        "durationMs": 250.0,
+    }
+    assert allowed["source"] == {
+        "ip": "10.1.0.1", "port": 40001, "identity": 301, "namespace": "t", "pod": "client", "serviceAccount": "default",
+    }
+    assert allowed["bytesOut"] == len(response())
+    assert (denied["decision"], denied["policies"], denied["reason"]) == ("deny", ["t/http"], "policy-default")
+    assert allowed["rules"] == ["MeshPolicy t/http ingress[0]"]
+    assert (refused["decision"], refused["status"], refused["reason"]) == ("refused", 400, "request-line")
+    assert statuses(play.sent) == [200, 403, 400]
+
+
+def test_rotated_file_is_opened_anew(tmp_path: Path) -> None:
+    play = Play()
+    path = tmp_path / "log"
+    log = logged(play, path)
+    play.ask(b"junk\r\n\r\n")
+    path.rename(tmp_path / "log.1")
+    log.reopen()
+    other = Play()
+    other.site.record = log.record
+    other.ask(b"junk\r\n\r\n")
+    log.close()
+    assert len(lines(tmp_path / "log.1")) == 1
+    assert len(lines(path)) == 1
+
+
+def test_lines_that_cannot_be_written_are_counted_and_harm_nothing() -> None:
+    play = Play()
+    log = logged(play, Path("/dev/full"))
+    play.ask(b"junk\r\n\r\n")
+    log.flush()
+    assert log.lost == 1
+    assert statuses(play.sent) == [400]
+
+
+def test_names_of_input_cannot_break_a_line(tmp_path: Path) -> None:
+    play = Play()
+    log = logged(play, tmp_path / "log")
+    play.ask(get('/"quotes"'))
+    play.respond(response())
+    log.close()
+    assert lines(tmp_path / "log")[0]["path"] == '/"quotes"'

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from l7proxy.core.limits import Limits
+from tests.support.proxy import (
+    FACTS,
+    OK,
+    Upstream,
+    ingress,
+    prefix,
+    proxied,
+    read_all,
+    read_until,
+    rule,
+    statuses,
+    view,
+)
+
+GET = b"GET /api HTTP/1.1\r\nHost: a\r\n\r\n"
+ONLY_API = view(ingress(rule(http=(prefix("/api"),))))
+
+
+def until(what: object, seconds: float = 5.0) -> None:
+    assert callable(what)
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.005)
+
+
+def test_connection_without_a_record_is_reset() -> None:
+    with proxied(facts=None) as (proxy, upstream):
+        with proxy.connect() as made, pytest.raises(ConnectionResetError):
+            made.recv(1)
+        assert proxy.worker.counters.unaccepted == {"no-record": 1}
+        assert upstream.all == b""
+
+
+def test_connection_to_the_listeners_own_address_is_closed() -> None:
+    with proxied() as (proxy, _):
+        proxy.call(lambda: proxy.worker._own.add(proxy.address))
+        with proxy.connect() as made, pytest.raises(ConnectionResetError):
+            made.recv(1)
+        assert proxy.worker.counters.unaccepted == {"proxy-port": 1}
+
+
+def test_too_many_connections_are_closed_and_counted() -> None:
+    with proxied(limits=Limits(connections=1)) as (proxy, _), proxy.connect() as first:
+        first.sendall(GET)
+        read_until(first, OK[-2:])
+        with proxy.connect() as second, pytest.raises(ConnectionResetError):
+            second.recv(1)
+        assert proxy.worker.counters.unaccepted == {"too-many": 1}
+
+
+def test_policy_change_is_in_force_for_the_next_request_of_an_open_connection() -> None:
+    with proxied(now=ONLY_API) as (proxy, _), proxy.connect() as made:
+        made.sendall(GET)
+        assert statuses(read_until(made, b"ok")) == [200]
+        proxy.swap(view(ingress(rule(http=(prefix("/other"),))), 2))
+        made.sendall(GET)
+        assert statuses(read_until(made, b"Forbidden\n")) == [403]
+        assert proxy.worker.counters.revision == 2
+
+
+def test_policy_that_forbids_all_resets_idle_connections_on_both_sides() -> None:
+    ends: list[bytes] = []
+
+    def behave(upstream: Upstream, made: socket.socket) -> None:
+        try:
+            for _ in upstream.recording(made):
+                made.sendall(OK)
+        except ConnectionResetError:
+            ends.append(b"reset")
+
+    with proxied(behave, now=ONLY_API) as (proxy, _), proxy.connect() as made:
+        made.sendall(GET)
+        read_until(made, b"ok")
+        proxy.swap(view(ingress(), 2))
+        with pytest.raises(ConnectionResetError):
+            made.recv(1)
+        until(lambda: ends == [b"reset"])
+
+
+def test_drain_answers_what_is_in_flight_and_closes_the_rest() -> None:
+    release: list[bool] = []
+
+    def behave(upstream: Upstream, made: socket.socket) -> None:
+        for _ in upstream.recording(made):
+            until(lambda: bool(release))
+            made.sendall(OK)
+
+    with proxied(behave) as (proxy, upstream), proxy.connect() as busy:
+        busy.sendall(GET)
+        until(lambda: upstream.all == GET)
+        proxy.stop()
+        until(lambda: proxy.worker.draining)
+        release.append(True)
+        answer = read_all(busy)
+        assert statuses(answer) == [200]
+        assert b"\r\nConnection: close\r\n" in answer
+
+
+def test_drain_ends_at_its_deadline() -> None:
+    def behave(upstream: Upstream, made: socket.socket) -> None:
+        for _ in upstream.recording(made):
+            pass
+
+    with proxied(behave) as (proxy, upstream), proxy.connect() as stuck:
+        stuck.sendall(GET)
+        until(lambda: upstream.all == GET)
+        begun = time.monotonic()
+        proxy.close()
+        assert 1.5 < time.monotonic() - begun < 6
+        with pytest.raises(ConnectionResetError):
+            stuck.recv(1)
+
+
+def test_access_log_is_written_and_reopened(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    with proxied(access_log=path) as (proxy, _):
+        proxy.exchange(GET)
+        until(lambda: path.exists() and path.read_text().count("\n") == 1)
+        path.rename(tmp_path / "old")
+        proxy.call(proxy.worker.reopen_log)
+        proxy.exchange(GET)
+        until(lambda: path.exists() and path.read_text().count("\n") == 1)
+        assert json.loads(path.read_text())["status"] == 200
+
+
+def test_slow_head_is_ended_by_the_clock() -> None:
+    with proxied(limits=Limits(head_s=0.2)) as (proxy, _), proxy.connect() as made:
+        made.sendall(b"GET / HTTP/1.1\r\nHo")
+        assert statuses(read_all(made)) == [408]
+
+
+def test_flow_records_are_made_of_what_happened() -> None:
+    with proxied(now=ONLY_API) as (proxy, _):
+        proxy.exchange(GET + b"GET /admin HTTP/1.1\r\nHost: a\r\n\r\n")
+        numbers = iter(range(9))
+        records = proxy.call(lambda: proxy.worker.tallies.take("n1", 1, lambda: str(next(numbers))))
+        assert [(one.verdict.value, one.count) for one in records] == [("allow", 1), ("deny", 1)]
+
+
+def test_service_name_is_in_the_record() -> None:
+    with proxied(facts=replace(FACTS, service=7)) as (proxy, _):
+        proxy.exchange(GET)
+        (record,) = proxy.call(lambda: proxy.worker.tallies.take("n1", 1, lambda: "1"))
+        assert record.service == "t/web"
