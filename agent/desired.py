@@ -151,8 +151,8 @@ def _services(snapshot: NodeSnapshot, numbers: Numbers) -> dict[ServiceKey, Desi
     for frontend in snapshot.frontends.values():
         number = numbers.services.number(f"{frontend.namespace}/{frontend.name}")
         backends = tuple(BackendEntry(b.address, b.port) for b in frontend.backends)
-        ports = frontend.ports
-        services[ServiceKey(frontend.address, ports.low, ports.protocol)] = DesiredService(number=number, backends=backends)
+        key = ServiceKey(frontend.address, frontend.ports.low, frontend.ports.protocol)
+        services[key] = DesiredService(number=number, backends=backends)
         # Port 0 says that the address is a service's: its other ports are refused instead of routed somewhere.
         services[ServiceKey(frontend.address, 0, Protocol.ANY)] = DesiredService(number=number, backends=())
     return services

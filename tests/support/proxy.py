@@ -289,9 +289,10 @@ def read_until(made: socket.socket, what: bytes) -> bytes:
 
 @contextmanager
 def proxied(
-    behave: Callable[[Upstream, socket.socket], None] = answering(OK), now: ProxyView | None = None, **options: Any
+    behave: Callable[[Upstream, socket.socket], None] | None = None, now: ProxyView | None = None, **options: Any
 ) -> Iterator[tuple[Proxy, Upstream]]:
-    upstream = Upstream(behave)
+    """A proxy in front of an upstream that says OK, if it is not told otherwise."""
+    upstream = Upstream(behave or answering(OK))
     proxy = Proxy(upstream.address, now, **options)
     try:
         yield proxy, upstream

@@ -51,6 +51,15 @@ def test_one_worker_is_the_process_itself_and_ends_on_sigterm(tmp_path: Path) ->
         link.close()
 
 
+def test_workers_do_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
+    with running(tmp_path, "--workers", "2") as (process, agent):
+        links = [hello_from(agent)[0] for _ in range(2)]
+        process.kill()
+        for link in links:
+            assert link.recv(1) == b""
+            link.close()
+
+
 def test_workers_are_started_again_and_ended_together(tmp_path: Path) -> None:
     with running(tmp_path, "--workers", "2") as (process, agent):
         links = [hello_from(agent) for _ in range(2)]

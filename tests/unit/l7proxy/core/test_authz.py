@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l7proxy.core import authz
-from l7proxy.core.authz import Authorizer, Denial, Pair, Permit
+from l7proxy.core.authz import Authorizer, Denial, Pair, Permit, VerdictMemory
 from l7proxy.core.facts import ConnectionFacts
 from l7proxy.core.heads import Heads
 from l7proxy.core.limits import Limits
@@ -40,7 +39,7 @@ HEADS = Heads(Limits())
 
 
 def judge(pair: Pair, raw: bytes) -> Permit | Denial:
-    return pair.judge(HEADS.request(raw, b"a"))
+    return pair.judge(HEADS.request(raw, b"a").head)
 
 
 def test_permit_names_the_rules_of_both_directions() -> None:
@@ -63,7 +62,9 @@ def test_denial_names_direction_policy_and_reason() -> None:
 
 
 @pytest.mark.parametrize("facts", [
-    replace(FACTS, destination_endpoint=9), replace(FACTS, egress=True, source_endpoint=9), replace(FACTS, ingress=False),
+    replace(FACTS, destination_endpoint=9),
+    replace(FACTS, egress=True, source_endpoint=9),
+    replace(FACTS, ingress=False),
 ])
 def test_what_is_not_known_is_denied(facts: ConnectionFacts) -> None:
     pair = Pair(facts, ALLOW_ALL)
@@ -116,12 +117,12 @@ def test_verdicts_are_remembered_by_what_the_rules_look_at() -> None:
 
 
 def test_remembered_verdicts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authz, "REMEMBERED_VERDICTS", 10)
-    pair = Pair(FACTS, ALLOW_ALL)
+    monkeypatch.setattr(VerdictMemory, "LIMIT", 10)
+    memory = VerdictMemory()
+    pairs = [Pair(FACTS, ALLOW_ALL, memory) for _ in range(4)]
     for number in range(40):
-        judge(pair, get(f"/{number}"))
-    assert len(pair.by_head) <= 10
-    assert len(pair._judged) <= 10
+        judge(pairs[number % 4], get(f"/{number}"))
+    assert 0 < sum(len(pair._judged) for pair in pairs) <= 10
 
 
 def test_pairs_are_shared_and_forgotten_with_their_revision() -> None:
@@ -137,7 +138,7 @@ def test_pairs_are_shared_and_forgotten_with_their_revision() -> None:
 
 
 def rules(names: str) -> st.SearchStrategy[ResolvedRule]:
-    ref = st.builds(lambda name: RuleRef(policy=f"t/{name}", kind="MeshPolicy", rule="ingress[0]"), st.sampled_from(names))
+    ref = st.sampled_from(names).map(lambda name: RuleRef(policy=f"t/{name}", kind="MeshPolicy", rule="ingress[0]"))
     peers = st.sampled_from([None, frozenset({CLIENT}), frozenset({SERVER}), frozenset({IdentityId(999)})])
     return st.builds(
         ResolvedRule, ref=ref, action=st.sampled_from(Action),
@@ -158,22 +159,29 @@ def as_bytes(request: HttpRequest) -> bytes:
     return f"{request.method} {request.path} HTTP/1.1\r\nHost: {request.host}:8080\r\n{fields}\r\n".encode()
 
 
-@settings(max_examples=1500, deadline=None)
-@given(policies(), policies(), st.booleans(), st.booleans(), http_requests().filter(lambda r: r.method.isupper()))
+REQUESTS = http_requests().filter(lambda request: request.method.isupper())  # llhttp takes no others
+ENFORCED = ((True, True), (True, False), (False, True))
+
+
+@settings(max_examples=700, deadline=None)
+@given(policies(), policies(), st.sampled_from(ENFORCED), st.lists(REQUESTS, min_size=16, max_size=16))
 def test_proxy_and_decide_give_one_verdict(
-    outward: DirectionPolicy, inward: DirectionPolicy, egress: bool, ingress_too: bool, request: HttpRequest
+    outward: DirectionPolicy, inward: DirectionPolicy, enforced: tuple[bool, bool], requests: list[HttpRequest]
 ) -> None:
-    if request.path == "*":
-        request = replace(request, method="OPTIONS")
-    facts = replace(FACTS, egress=egress, ingress=ingress_too or not egress)
-    said = judge(Pair(facts, view(inward, egress=outward)), as_bytes(request))
-    expected = decide(
-        FlowQuery(source=CLIENT, destination=SERVER, protocol=Protocol.TCP, port=PORT, request=request),
-        egress=outward if facts.egress else None, ingress=inward if facts.ingress else None,
-    )
-    assert said.denied is (expected.verdict is not Verdict.ALLOW)
-    assert said.rules == expected.decided_by
-    assert said.layer is expected.layer
+    """11,200 pairs of policy and request, in three enforcements."""
+    facts = replace(FACTS, egress=enforced[0], ingress=enforced[1])
+    pair = Pair(facts, view(inward, egress=outward))
+    for request in requests:
+        if request.path == "*":
+            request = replace(request, method="OPTIONS")
+        said = judge(pair, as_bytes(request))
+        expected = decide(
+            FlowQuery(source=CLIENT, destination=SERVER, protocol=Protocol.TCP, port=PORT, request=request),
+            egress=outward if facts.egress else None, ingress=inward if facts.ingress else None,
+        )
+        assert said.denied is (expected.verdict is not Verdict.ALLOW)
+        assert said.rules == expected.decided_by
+        assert said.layer is expected.layer
 
 
 def test_matches_that_name_headers_see_the_forwarded_ones_only() -> None:

@@ -36,10 +36,12 @@ def test_what_was_framed_is_read_back_however_it_is_split(payload: list[bytes], 
 
 
 @pytest.mark.parametrize("data", [
-    b"5 \r\nhello", b" 5\r\nhello", b"0x5\r\nhello", b"+5\r\nhello", b"5;\r\nhello", b"5;a=\r\nhello", b"5;a=\"b\r\nhello",
+    b"5 \r\nhello", b" 5\r\nhello", b"0x5\r\nhello", b"+5\r\nhello", b"5;\r\nhello", b"5;a=\r\nhello",
+    b"5;a=\"b\r\nhello",
     b"5; a=b\r\nhello", b"\r\n", b"5\nhello", b"5\r\nhelloX", b"5\r\nhello\n", b"5\r\nhello\r\r", b"-1\r\n", b"5\rX",
     b"1234567890abcdef0\r\n", b"G\r\n",
-    b"0\r\nContent-Length: 5\r\n\r\n", b"0\r\nTransfer-Encoding: x\r\n\r\n", b"0\r\nHost: x\r\n\r\n", b"0\r\nbad name: 1\r\n\r\n",
+    b"0\r\nContent-Length: 5\r\n\r\n", b"0\r\nTransfer-Encoding: x\r\n\r\n", b"0\r\nHost: x\r\n\r\n",
+    b"0\r\nbad name: 1\r\n\r\n",
     b"0\r\n folded: 1\r\n\r\n", b"0\r\nA: b\nC: d\r\n\r\n", b"0\r\nA: \x00\r\n\r\n",
 ])
 def test_malformed_bodies_are_not_repaired(data: bytes) -> None:
@@ -51,7 +53,8 @@ def test_malformed_bodies_are_not_repaired(data: bytes) -> None:
 
 def test_lines_and_trailers_are_bounded() -> None:
     limits = Limits(chunk_line_bytes=20, trailer_bytes=40)
-    for data in (b"5;" + b"a" * 30, b"5;" + b"a" * 30 + b"\r\n", b"0\r\n" + b"A: bbbb\r\n" * 6, b"0\r\nA: " + b"b" * 60):
+    line, trailers = b"5;" + b"a" * 30, b"0\r\n" + b"A: bbbb\r\n" * 6
+    for data in (line, line + b"\r\n", trailers, b"0\r\nA: " + b"b" * 60):
         with pytest.raises(MalformedChunk):
             read(data, limits=limits)
 

@@ -144,9 +144,18 @@ def test_deny_rule_beats_allow_rule() -> None:
     assert statuses(play.sent) == [403, 200]
 
 
+def test_remembered_verdict_is_the_pairs_own() -> None:
+    play = Play(ONLY_API)
+    play.ask(get("/api"))
+    play.respond(response())
+    play.swap(view(ingress(rule(http=(prefix("/other"),))), 2))
+    play.ask(get("/api"))
+    assert statuses(play.sent) == [200, 403]
+
+
 def test_permit_of_another_revision_is_not_taken() -> None:
     play = Play(ONLY_API)
-    head = play.site.heads.request(get("/api"), b"a")
+    head = play.site.heads.request(get("/api"), b"a").head
     permit = Pair(FACTS, ONLY_API).judge(head)
     assert isinstance(permit, Permit)
     with pytest.raises(AssertionError, match="another pair"):
@@ -177,7 +186,8 @@ def test_http10_client_gets_its_answer_closed_or_kept_as_asked() -> None:
 def test_http10_client_gets_no_chunks_and_no_informational_answer() -> None:
     play = Play()
     play.ask(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
-    play.respond(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n")
+    play.respond(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    play.respond(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n")
     assert play.sent == b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhi"
     assert play.pipe.eof
 
@@ -412,7 +422,8 @@ def test_early_answer_to_an_unfinished_request_ends_both_connections() -> None:
 CONVERSATIONS = [
     get("/api/1") + get("/admin") + get("/api/2"),
     get("/api", "Content-Length: 5", method="POST") + b"hello" + get("/api"),
-    get("/api", "Transfer-Encoding: chunked", method="POST") + b"5;x=y\r\nhello\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n" + get("/api"),
+    get("/api", "Transfer-Encoding: chunked", method="POST")
+    + b"5;x=y\r\nhello\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n" + get("/api"),
     b"\r\n\r\n" + get("/api", "Connection: x-a", "X-A: 1") + b"\r\n" + get("/api", "Connection: close") + get("/api"),
     get("/api") + b"GET /api HTTP/1.1\r\nHost: a\r\nX: a\nb\r\n\r\n" + get("/api"),
     get("/api", "Transfer-Encoding: chunked", method="POST") + b"5\r\nhelloX\r\n",

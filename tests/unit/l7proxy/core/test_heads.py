@@ -19,8 +19,8 @@ def test_same_bytes_give_the_same_head() -> None:
 def test_head_that_depends_on_its_connection_is_not_kept() -> None:
     heads = Heads(Limits())
     raw = b"GET / HTTP/1.0\r\n\r\n"
-    assert heads.request(raw, b"10.0.0.1:80").host == "10.0.0.1"
-    assert heads.request(raw, b"10.0.0.2:80").host == "10.0.0.2"
+    assert heads.request(raw, b"10.0.0.1:80").head.host == "10.0.0.1"
+    assert heads.request(raw, b"10.0.0.2:80").head.host == "10.0.0.2"
 
 
 def test_refused_and_long_heads_are_not_kept() -> None:
@@ -29,8 +29,15 @@ def test_refused_and_long_heads_are_not_kept() -> None:
         heads.request(get("/", "A : b"), b"x")
     with pytest.raises(ResponseBroken):
         heads.response(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA : b\r\n\r\n")
-    assert not heads.request(get("/" + "a" * module.KEPT_BYTES), b"x").known
+    heads.request(get("/" + "a" * module.KEPT_BYTES), b"x")
     assert heads.requests == heads.responses == {}
+
+
+def test_change_of_policy_forgets_verdicts() -> None:
+    heads = Heads(Limits())
+    first = heads.request(get(), b"x")
+    heads.forget_verdicts()
+    assert heads.request(get(), b"x") is not first
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

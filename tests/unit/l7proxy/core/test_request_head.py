@@ -69,7 +69,8 @@ def test_ambiguous_fields_are_refused(fields: tuple[str, ...], reason: str) -> N
 
 
 @pytest.mark.parametrize("line", [
-    "GET  / HTTP/1.1", "GET / HTTP/1.1 ", "GET /\tHTTP/1.1", "GET / HTTP/2.0", "GET / HTTP/1.2", "GET / http/1.1", "GET /",
+    "GET  / HTTP/1.1", "GET / HTTP/1.1 ", "GET /\tHTTP/1.1", "GET / HTTP/2.0", "GET / HTTP/1.2", "GET / http/1.1",
+    "GET /",
     " GET / HTTP/1.1", "GET / a HTTP/1.1", "GET /# HTTP/1.1", "GET /\x80 HTTP/1.1", "G@T / HTTP/1.1", "GET / HTTP/1.10",
 ])
 def test_malformed_request_lines_are_refused(line: str) -> None:

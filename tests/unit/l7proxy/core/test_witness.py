@@ -45,5 +45,6 @@ def test_chunked_message_is_followed_to_its_end() -> None:
         ChunkedWitness(CHUNKED, response=False).feed(b"5\r\nhello\r\n0\r\n\r\n", ends=False)
     with pytest.raises(Disagreement):
         ChunkedWitness(get(), response=False)
+    witness = ChunkedWitness(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", response=True)
     with pytest.raises(Disagreement):
-        ChunkedWitness(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", response=True).feed(b"zz\r\n", ends=False)
+        witness.feed(b"zz\r\n", ends=False)

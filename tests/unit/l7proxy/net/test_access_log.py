@@ -34,8 +34,10 @@ def test_a_line_for_each_request_names_everything_the_caller_is_not_told(tmp_pat
         "durationMs": 250.0,
     }
     assert allowed["source"] == {
-        "ip": "10.1.0.1", "port": 40001, "identity": 301, "namespace": "t", "pod": "client", "serviceAccount": "default",
+        "ip": "10.1.0.1", "port": 40001, "identity": 301, "namespace": "t", "pod": "client",
+        "serviceAccount": "default",
     }
+    assert allowed["time"] == "1970-01-01T00:20:34.500000+00:00"
     assert allowed["bytesOut"] == len(response())
     assert (denied["decision"], denied["policies"], denied["reason"]) == ("deny", ["t/http"], "policy-default")
     assert allowed["rules"] == ["MeshPolicy t/http ingress[0]"]

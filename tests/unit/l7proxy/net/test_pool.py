@@ -23,7 +23,9 @@ def with_pool(act: Callable[[Pool, FakeSite], Awaitable[None]], *, limits: Limit
     asyncio.run(run())
 
 
-def waiting(pool: Pool, site: FakeSite, key: tuple[str | int, ...] = FACTS.pool_key) -> tuple[UpstreamConnection, FakePipe]:
+def waiting(
+    pool: Pool, site: FakeSite, key: tuple[str | int, ...] = FACTS.pool_key
+) -> tuple[UpstreamConnection, FakePipe]:
     pipe = FakePipe()
     return UpstreamConnection(site, pipe, pool.shelf(key)), pipe
 

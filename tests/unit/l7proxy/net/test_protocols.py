@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,8 @@ def test_large_bodies_arrive_whole_both_ways(size: int) -> None:
                 return
 
     with proxied(behave) as (proxy, upstream), proxy.connect() as made:
-        made.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
+        made.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body))
+        made.sendall(body)
         answer = bytearray()
         while data := made.recv(1 << 16):
             answer += data
@@ -60,8 +62,8 @@ def test_a_reader_that_stops_does_not_fill_the_proxy() -> None:
         async def largest() -> None:
             for _ in range(20):
                 await asyncio.sleep(0.01)
-                for client in proxy.worker.clients:
-                    held.append(client.pipe.get_write_buffer_size())  # type: ignore[attr-defined]  # a transport
+                pipes: list[Any] = [client.pipe for client in proxy.worker.clients]
+                held.extend(pipe.get_write_buffer_size() for pipe in pipes)
 
         asyncio.run_coroutine_threadsafe(largest(), proxy._loop).result(10)
         assert 0 < max(held) < 2_000_000

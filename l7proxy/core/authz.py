@@ -1,0 +1,268 @@
+"""Who may send which request to whom: a Permit or a Denial, never neither.
+
+One `Pair` stands for all connections between two addresses on one port under one revision of the policy. It prepares
+both halves once and remembers its verdicts, because requests repeat: the usual request costs one dictionary lookup.
+Forwarding takes a Permit (`client.ClientConnection._forward`), and only `Pair.judge` makes one.
+
+A verdict also counts how often it was given, by status; `tally.Tallies` turns the counts into flow records.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from l7proxy.core.facts import ConnectionFacts
+from l7proxy.core.refusal import RequestRefused
+from l7proxy.core.request_head import RequestHead
+from mesh.model import (
+    Decision,
+    Direction,
+    DirectionPolicy,
+    FlowQuery,
+    HttpRequest,
+    IdentityId,
+    Layer,
+    Protocol,
+    RuleRef,
+    Verdict,
+)
+from mesh.policy.decide import combine, decide
+from mesh.policy.http import AmbiguousPath, HttpHalf, normalize_path, prepare
+from mesh.snapshot import PodEndpoint, ProxyView
+
+_NOBODY: tuple[RuleRef, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Tally:
+    """How often a verdict was given since the last flow record, by status. The only thing of a verdict that changes."""
+
+    counts: dict[int, int] = field(default_factory=dict)
+    listed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Permit:
+    """Proof that a request was authorised under the pair's revision."""
+
+    pair: Pair
+    request: HttpRequest
+    rules: tuple[RuleRef, ...]
+    """Those of both directions that allowed it."""
+    layer: Layer
+    tally: Tally = field(default_factory=Tally)
+    denied: Literal[False] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Denial:
+    """A refusal with the rules behind it. The caller is told nothing but `Forbidden`."""
+
+    pair: Pair
+    request: HttpRequest
+    rules: tuple[RuleRef, ...]
+    """The rules that denied, or for a default deny the policies behind it."""
+    layer: Layer
+    direction: Direction
+    reason: str
+    tally: Tally = field(default_factory=Tally)
+    denied: Literal[True] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """No request at all can pass between the two."""
+
+    direction: Direction
+    rules: tuple[RuleRef, ...]
+    reason: str
+
+
+class VerdictMemory:
+    """How many verdicts all pairs together remember: paths are the clients' choice, memory is ours."""
+
+    LIMIT = 8192
+
+    __slots__ = ("_count", "_pairs")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._pairs: set[Pair] = set()
+
+    def add(self, pair: Pair) -> None:
+        """`pair` is about to remember one more. When the memory is full, all forget."""
+        if self._count >= self.LIMIT:
+            for full in self._pairs:
+                full.forget()
+            self._pairs.clear()
+            self._count = 0
+        self._count += 1
+        self._pairs.add(pair)
+
+
+class Pair:
+    """Verdicts for one source, destination and port, under one view."""
+
+    __slots__ = (
+        "_halves", "_judged", "_memory", "_values", "blocked", "destination", "facts", "revision", "service", "source",
+    )
+
+    def __init__(self, facts: ConnectionFacts, view: ProxyView, memory: VerdictMemory | None = None) -> None:
+        self.facts = facts
+        self._memory = memory or VerdictMemory()
+        self.revision = view.revision
+        self.source: PodEndpoint | None = view.endpoints.get(facts.source_endpoint)
+        self.destination: PodEndpoint | None = view.endpoints.get(facts.destination_endpoint)
+        self._halves: dict[Direction, HttpHalf] = {}
+        self._judged: dict[tuple[object, ...], Permit | Denial] = {}
+        self.service = view.services.get(facts.service, "")
+        self.blocked: Blocked | None = None
+        chosen = {direction: self._policy(direction, view) for direction in (Direction.EGRESS, Direction.INGRESS)}
+        if not facts.egress and not facts.ingress:
+            self.blocked = Blocked(direction=Direction.INGRESS, rules=_NOBODY, reason="no-policy")
+        if self.blocked is None:
+            self._prepare(chosen)
+        names = {name for policy in chosen.values() if policy is not None for name in _headers_in(policy)}
+        self._values = _finder(names)
+
+    def _policy(self, direction: Direction, view: ProxyView) -> DirectionPolicy | None:
+        """What is to be enforced in one direction; None where that is nothing. An unknown endpoint blocks."""
+        leaving = direction is Direction.EGRESS
+        if not (self.facts.egress if leaving else self.facts.ingress):
+            return None
+        endpoint = self.source if leaving else self.destination
+        policy = view.policies.get(endpoint.policy) if endpoint else None
+        if endpoint is None or policy is None:
+            self.blocked = Blocked(direction=direction, rules=_NOBODY, reason="no-policy")
+            return None
+        return policy.towards(direction) if endpoint.enforced else None
+
+    def _prepare(self, chosen: dict[Direction, DirectionPolicy | None]) -> None:
+        """Ask without a request first: a pair that L4 forbids may not speak at all."""
+        facts = self.facts
+        source, destination = IdentityId(facts.source_identity), IdentityId(facts.destination_identity)
+        asked = decide(
+            FlowQuery(
+                source=source, destination=destination, protocol=Protocol.TCP, port=facts.destination_port,
+                same_pod=self._same_pod(),
+            ),
+            egress=chosen[Direction.EGRESS],
+            ingress=chosen[Direction.INGRESS],
+        )
+        if asked.verdict is not Verdict.ALLOW:
+            direction, reason = _denied_where(asked)
+            self.blocked = Blocked(direction=direction, rules=asked.decided_by, reason=reason)
+            return
+        for direction, said in ((Direction.EGRESS, asked.egress), (Direction.INGRESS, asked.ingress)):
+            policy = chosen[direction]
+            if said is None or policy is None:
+                continue
+            if not said.needs_l7:
+                self._halves[direction] = HttpHalf(settled=said)
+                continue
+            peer = destination if direction is Direction.EGRESS else source
+            self._halves[direction] = prepare(policy, peer, Protocol.TCP, facts.destination_port)
+
+    def _same_pod(self) -> bool:
+        facts = self.facts
+        return facts.source_endpoint != 0 and facts.source_endpoint == facts.destination_endpoint
+
+    def judge(self, head: RequestHead) -> Permit | Denial:
+        """The verdict on a request as it would be forwarded. RequestRefused where its path is ambiguous."""
+        values = self._values.findall(head.forward) if self._values is not None else None
+        key = (head.method, head.path, head.host, *values) if values else (head.method, head.path, head.host)
+        verdict = self._judged.get(key)
+        if verdict is None:
+            verdict = self._decide(head, values or [])
+            self._memory.add(self)
+            self._judged[key] = verdict
+        return verdict
+
+    def forget(self) -> None:
+        """Verdicts are made anew when they are asked for."""
+        self._judged.clear()
+
+    def _decide(self, head: RequestHead, values: list[tuple[bytes, bytes]]) -> Permit | Denial:
+        try:
+            path = normalize_path(head.path)
+        except AmbiguousPath:
+            raise RequestRefused("path") from None
+        request = HttpRequest(
+            method=head.method.decode("ascii"),
+            path=path,
+            host=head.host,
+            headers=tuple(
+                (name.decode("latin-1").lower(), value.strip(b" \t").decode("latin-1")) for name, value in values
+            ),
+        )
+        if self.blocked is not None:
+            return Denial(
+                pair=self, request=request, rules=self.blocked.rules, layer=Layer.L3L4,
+                direction=self.blocked.direction, reason=self.blocked.reason,
+            )
+        said = {direction: half.decide(request) for direction, half in self._halves.items()}
+        decision = combine(said.get(Direction.EGRESS), said.get(Direction.INGRESS))
+        if decision.verdict is Verdict.ALLOW:
+            return Permit(pair=self, request=request, rules=decision.decided_by, layer=decision.layer)
+        direction, reason = _denied_where(decision)
+        return Denial(
+            pair=self, request=request, rules=decision.decided_by, layer=decision.layer, direction=direction,
+            reason=reason,
+        )
+
+
+class Authorizer:
+    """The newest view, and the pairs that were met under it."""
+
+    PAIRS = 4096
+    """Remembered pairs; emptied when full, connections keep theirs."""
+
+    def __init__(self) -> None:
+        self.view: ProxyView | None = None
+        self._pairs: dict[tuple[object, ...], Pair] = {}
+        self._memory = VerdictMemory()
+
+    def swap(self, view: ProxyView) -> None:
+        self.view = view
+        self._pairs = {}
+        self._memory = VerdictMemory()
+
+    def pair(self, facts: ConnectionFacts) -> Pair:
+        """Only after the first view has come: without one nothing can be authorised, so nothing is accepted."""
+        if self.view is None:
+            raise RuntimeError("no policy has been received yet")
+        key = (
+            facts.source_ip, facts.destination_ip, facts.destination_port, facts.source_identity,
+            facts.destination_identity, facts.source_endpoint, facts.destination_endpoint, facts.egress,
+            facts.ingress, facts.service,
+        )
+        pair = self._pairs.get(key)
+        if pair is None:
+            if len(self._pairs) >= self.PAIRS:
+                self._pairs = {}
+            pair = self._pairs[key] = Pair(facts, self.view, self._memory)
+        return pair
+
+
+def _denied_where(decision: Decision) -> tuple[Direction, str]:
+    """The half behind a denial, and the reason in the words of the kernel's records."""
+    for direction, half in ((Direction.EGRESS, decision.egress), (Direction.INGRESS, decision.ingress)):
+        if half is not None and half.verdict is not Verdict.ALLOW and half.layer is decision.layer:
+            return direction, "policy-default" if half.default else "policy-deny"
+    return Direction.INGRESS, "policy-deny"
+
+
+def _headers_in(policy: DirectionPolicy) -> set[str]:
+    return {
+        header.name.lower() for rule in policy.rules for match in rule.http or () for header in match.headers
+    }
+
+
+def _finder(names: set[str]) -> re.Pattern[bytes] | None:
+    """Finds the fields that some rule looks at, names in any case. Compiled by pair, never from a user's pattern."""
+    if not names:
+        return None
+    either = b"|".join(re.escape(name.encode("ascii", "replace")) for name in sorted(names))
+    return re.compile(rb"(?i:\r\n(" + either + rb")):([^\r\n]*)")

@@ -1,0 +1,126 @@
+"""The access log: one JSON object per request, written in blocks, never waited for.
+
+Says to the operator what the caller is not told: which policy and rule decided. The query string is left out:
+it is where secrets are passed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from l7proxy.core.authz import Denial, Permit
+from l7proxy.core.sides import ClientSide
+from mesh.model import RuleRef
+
+FLUSH_BYTES = 64 << 10
+
+
+class AccessLog:
+    """`where`: a file, or `-`. Lines are kept until `flush`, which the worker calls twice a second."""
+
+    def __init__(
+        self, where: str, node: Callable[[], str], wall_clock: Callable[[], float], clock: Callable[[], float]
+    ) -> None:
+        self._where = where
+        self._node = node
+        self._wall_clock = wall_clock
+        self._clock = clock
+        self._lines: list[str] = []
+        self._held_bytes = 0
+        self.lost = 0
+        """Lines that could not be written (disk full)."""
+        self._file = self._open()
+
+    def _open(self) -> TextIO:
+        if self._where == "-":
+            return sys.stdout
+        return Path(self._where).open("a", encoding="utf-8", buffering=1 << 16)
+
+    def reopen(self) -> None:
+        """After logrotate has moved the file away (SIGHUP)."""
+        self.flush()
+        if self._where != "-":
+            self._file.close()
+            self._file = self._open()
+
+    def flush(self) -> None:
+        if not self._lines:
+            return
+        text, count = "".join(self._lines), len(self._lines)
+        self._lines.clear()
+        self._held_bytes = 0
+        try:
+            self._file.write(text)
+            self._file.flush()
+        except OSError:
+            self.lost += count
+
+    def close(self) -> None:
+        self.flush()
+        if self._where != "-":
+            self._file.close()
+
+    def record(self, client: ClientSide, status: int, reason: str) -> None:
+        """Called by the core when an exchange has its outcome."""
+        line = json.dumps(self._entry(client, status, reason), separators=(",", ":")) + "\n"
+        self._lines.append(line)
+        self._held_bytes += len(line)
+        if self._held_bytes > FLUSH_BYTES:
+            self.flush()
+
+    def _entry(self, client: ClientSide, status: int, reason: str) -> dict[str, Any]:
+        pair, head, verdict = client.pair, client.head, client.verdict
+        facts = client.facts
+        took = self._clock() - client.started if client.started else 0.0
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(self._wall_clock(), UTC).isoformat(timespec="microseconds"),
+            "node": self._node(),
+            "source": _party(pair.source, facts.source_ip, facts.source_port, facts.source_identity),
+            "destination": _party(
+                pair.destination, facts.destination_ip, facts.destination_port, facts.destination_identity
+            ),
+            "method": head.method.decode("latin-1") if head else "",
+            "path": head.path.decode("latin-1") if head else "",
+            "host": head.host if head else "",
+            "status": status,
+            "bytesIn": client.bytes_in,
+            "bytesOut": client.bytes_out,
+            "durationMs": round(took * 1000, 3),
+            "decision": _decision(verdict),
+            "policies": _policies(verdict.rules) if verdict else [],
+            "rules": [_rule(ref) for ref in verdict.rules] if verdict else [],
+            "revision": pair.revision,
+        }
+        if pair.service:
+            entry["service"] = pair.service
+        if reason:
+            entry["reason"] = reason
+        return entry
+
+
+def _decision(verdict: Permit | Denial | None) -> str:
+    if verdict is None:
+        return "refused"
+    return "deny" if isinstance(verdict, Denial) else "allow"
+
+
+def _policies(rules: tuple[RuleRef, ...]) -> list[str]:
+    return list(dict.fromkeys(ref.policy for ref in rules))
+
+
+def _rule(ref: RuleRef) -> str:
+    where = f"{ref.kind} {ref.policy}"
+    return f"{where} {ref.rule}" if ref.rule else where
+
+
+def _party(endpoint: Any, ip: str, port: int, identity: int) -> dict[str, Any]:
+    party: dict[str, Any] = {"ip": ip, "port": port, "identity": identity}
+    if endpoint is not None:
+        party["namespace"], party["pod"] = endpoint.namespace, endpoint.name
+        party["serviceAccount"] = endpoint.service_account
+    return party

@@ -1,0 +1,298 @@
+"""One worker process: accepts redirected connections, holds the newest policy, drives the core, drains on SIGTERM.
+
+The edge that the core calls (`Site`) and the owner of every task of the process. Nothing here decides about a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+
+from l7proxy.config import ProxyConfig
+from l7proxy.core.authz import Authorizer
+from l7proxy.core.client import ClientConnection
+from l7proxy.core.facts import ConnectionFacts, Pipe
+from l7proxy.core.heads import Heads
+from l7proxy.core.sides import ClientSide, UpstreamSide
+from l7proxy.core.site import Recorder
+from l7proxy.core.tally import Counters, Tallies, add
+from l7proxy.net.access_log import AccessLog
+from l7proxy.net.agent_link import AgentLink, LinkBroken
+from l7proxy.net.dial import Dialer, TransparentDialer, reset_on_close
+from l7proxy.net.listen import Listeners
+from l7proxy.net.origin import Origins, RedirectMap, plain
+from l7proxy.net.pool import Pool
+from l7proxy.net.protocols import ClientProtocol
+from mesh.api.codec_link import ProxyWelcome
+from mesh.snapshot import ProxyView
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.25
+CHECK_EVERY_TICKS = 4
+FLUSH_EVERY_TICKS = 2
+GARBAGE_OBJECTS = 50_000
+
+
+class Worker:
+    """`origins` and `dialer` are replaced by the agent's welcome; tests give their own."""
+
+    def __init__(self, config: ProxyConfig, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits = config.limits
+        self.counters = Counters()
+        self.tallies = Tallies(self.counters)
+        self.heads = Heads(config.limits)
+        self.clock = clock
+        self.now = clock()
+        self.draining = False
+        self.node = ""
+        self.clients: set[ClientConnection] = set()
+        self._config = config
+        self._authorizer = Authorizer()
+        self._origins: Origins | None = None
+        self._pool: Pool | None = None
+        self._own: set[tuple[str, int]] = set()
+        self._stop = asyncio.Event()
+        self._arriving = 0
+        """Accepted, and not yet handed to a transport."""
+        self._empty = asyncio.Event()
+        """Set while no connection is open or arriving."""
+        self._empty.set()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._listeners = Listeners(self._on_accepted, self._on_exhausted)
+        self._link = AgentLink(config.agent_socket, self, lambda: self._listeners.descriptors)
+        self.access_log: AccessLog | None = None
+        if config.access_log:
+            self.access_log = AccessLog(config.access_log, lambda: self.node, time.time, clock)
+        self.record: Recorder | None = self.access_log.record if self.access_log else None
+
+    # ---- life ------------------------------------------------------------------------------------------------
+
+    async def run(self, tasks: asyncio.TaskGroup) -> None:
+        """Serve until `stop`, then drain. All tasks live in `tasks`."""
+        self.start(tasks)
+        following = tasks.create_task(self._link.run(), name="agent link")
+        await self.until_stopped()
+        following.cancel()
+
+    async def until_stopped(self) -> None:
+        """Serve, and drain when told to."""
+        await self._stop.wait()
+        self._listeners.stop()
+        await self._drain()
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """The parts that need a running loop."""
+        self._tasks = tasks
+        self._ticking = tasks.create_task(self._tick(), name="tick")
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self._stop.set()
+
+    def reopen_log(self) -> None:
+        """SIGHUP."""
+        if self.access_log is not None:
+            self.access_log.reopen()
+
+    async def _drain(self) -> None:
+        """No new connections; what is in flight is answered; the rest is closed when its time is over."""
+        self.draining = True
+        self.now = self.clock()
+        for client in self.clients:
+            client.active = self.now  # a keep-alive client gets its moment to send, and to hear `Connection: close`
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.drain_s):
+                await self._empty.wait()
+        if self.clients:
+            log.warning("%d connections did not end within %g s and are reset", len(self.clients), self._config.drain_s)
+        for client in list(self.clients):
+            self.reset(client.pipe)
+        await self._flush()
+        self._ticking.cancel()
+        if self._pool is not None:
+            self._pool.close()
+        self._listeners.close()
+        if self.access_log is not None:
+            self.access_log.close()
+
+    async def _tick(self) -> None:
+        count = 0
+        while True:
+            await asyncio.sleep(TICK_S)
+            count += 1
+            self.now = self.clock()
+            if count % CHECK_EVERY_TICKS == 0:
+                self._check()
+            if count % FLUSH_EVERY_TICKS == 0:
+                await self._flush()
+
+    def _check(self) -> None:
+        for client in list(self.clients):
+            client.check(self.now)
+        if self._pool is not None:
+            self._pool.close_idle(self.now - self.limits.pool_idle_s)
+
+    async def _flush(self) -> None:
+        if self.access_log is not None:
+            self.access_log.flush()
+        if not self._link.up:
+            return  # verdicts go on being counted where they are; the memory for them is bounded
+        records = self.tallies.take(self.node, time.time_ns(), _new_id)
+        lost = self.tallies.take_lost()
+        if not records and not lost:
+            return
+        try:
+            await self._link.send_flows(records, lost)
+        except (LinkBroken, OSError):
+            self.tallies.lose(len(records) + lost)
+
+    # ---- from the agent --------------------------------------------------------------------------------------
+
+    def welcomed(self, welcome: ProxyWelcome, descriptors: list[int]) -> None:
+        self.node = welcome.node
+        listening = [socket.socket(fileno=descriptor) for descriptor in descriptors[:2]]
+        self.adopt(listening, RedirectMap(descriptors[2]), TransparentDialer(welcome.mark_from_proxy))
+        log.info("node %s: listening sockets received", welcome.node)
+
+    def adopt(
+        self, listening: list[socket.socket], origins: Origins, dialer: Dialer, *, own: bool = True
+    ) -> None:
+        """Use these from now on. `own`: a connection to the listeners' own address is nobody's, and is closed."""
+        if isinstance(self._origins, RedirectMap):
+            self._origins.close()
+        self._origins = origins
+        if self._pool is None:
+            if self._tasks is None:
+                raise RuntimeError("the worker was not started")
+            self._pool = Pool(self, dialer, self._tasks)
+        self._pool.dialer = dialer
+        self._listeners.adopt(listening)
+        self._own = self._listeners.names if own else set()
+        self._accept_if_ready()
+
+    def swapped(self, view: ProxyView) -> None:
+        """A new revision is in force from here on: for the next request of every connection, and for idle ones now."""
+        first = self._authorizer.view is None
+        self._authorizer.swap(view)
+        self.heads.forget_verdicts()
+        self.counters.revision = view.revision
+        for client in list(self.clients):
+            pair = self._authorizer.pair(client.facts)
+            client.reauthorize(pair)
+            if pair.blocked is not None:
+                for upstream in client.shelf.idle:
+                    self.reset(upstream.pipe)
+        if first:
+            # What stands now lives as long as the process. Later garbage is mostly freed by its last reference;
+            # the default threshold would walk the kept heads every few hundred requests (measured: half of a
+            # request's time where all heads differ).
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(GARBAGE_OBJECTS, 20, 100)
+        self._accept_if_ready()
+
+    def _accept_if_ready(self) -> None:
+        if self._origins is not None and self._authorizer.view is not None and not self.draining:
+            self._listeners.start()
+
+    # ---- accepting -------------------------------------------------------------------------------------------
+
+    def _on_accepted(self, made: socket.socket) -> None:
+        facts = self._facts_of(made)
+        if facts is None or self._tasks is None:
+            reset_on_close(made)
+            made.close()
+            return
+        made.setblocking(False)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._arriving += 1
+        self._empty.clear()
+        self._tasks.create_task(self._serve(made, facts), name="accept")
+
+    def _facts_of(self, made: socket.socket) -> ConnectionFacts | None:
+        unaccepted = self.counters.unaccepted
+        try:
+            peer, local = plain(made.getpeername()), plain(made.getsockname())
+        except OSError:
+            add(unaccepted, "gone")
+            return None
+        if local in self._own:
+            add(unaccepted, "proxy-port")
+            return None
+        if len(self.clients) >= self.limits.connections:
+            add(unaccepted, "too-many")
+            return None
+        facts = self._origins.find(peer, local) if self._origins is not None else None
+        if facts is None:
+            add(unaccepted, "no-record")
+        return facts
+
+    async def _serve(self, made: socket.socket, facts: ConnectionFacts) -> None:
+        """Hand the socket to a transport. The only task of a connection, and it ends here."""
+        pool = self._running_pool()
+        shelf = pool.shelf(facts.pool_key)
+        factory = partial(ClientProtocol, self, self._authorizer.pair(facts), facts, shelf, self._on_gone)
+        try:
+            _, protocol = await asyncio.get_running_loop().connect_accepted_socket(factory, made)
+        except OSError:
+            add(self.counters.unaccepted, "gone")
+            pool.leave(shelf)
+            made.close()
+        else:
+            self.counters.accepted += 1
+            self.counters.open_clients += 1
+            self.clients.add(protocol.core)
+        finally:
+            self._arriving -= 1
+            self._tell_if_empty()
+
+    def _on_gone(self, client: ClientConnection) -> None:
+        if client in self.clients:
+            self.clients.discard(client)
+            self._running_pool().leave(client.shelf)
+            self.counters.open_clients -= 1
+            self._tell_if_empty()
+
+    def _tell_if_empty(self) -> None:
+        if not self.clients and not self._arriving:
+            self._empty.set()
+
+    def _on_exhausted(self) -> None:
+        add(self.counters.unaccepted, "no-descriptors")
+        log.error("no file descriptors left: raise the limit (ulimit -n, LimitNOFILE); new connections wait")
+
+    # ---- Site ------------------------------------------------------------------------------------------------
+
+    def open(self, client: ClientSide) -> None:
+        self._running_pool().open(client)
+
+    def release(self, upstream: UpstreamSide) -> None:
+        upstream.client = None
+        self._running_pool().give(upstream)
+
+    def _running_pool(self) -> Pool:
+        if self._pool is None:
+            raise RuntimeError("a request came before the listening sockets")
+        return self._pool
+
+    def discard(self, upstream: UpstreamSide) -> None:
+        upstream.client = None
+        upstream.pipe.abort()
+
+    def reset(self, pipe: Pipe) -> None:
+        made = pipe.get_extra_info("socket")
+        if made is not None and not pipe.is_closing():
+            reset_on_close(made)
+        pipe.abort()
+
+
+def _new_id() -> str:
+    return os.urandom(9).hex()
