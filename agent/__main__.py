@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -35,7 +36,7 @@ def run(config: AgentConfig) -> None:
     from agent.app import App, Machine
     from agent.datapath.kernel import KernelDatapath
 
-    datapath = KernelDatapath(config.instance, str(config.bpffs))
+    datapath = KernelDatapath(config.instance, str(config.bpffs), dict(config.map_entries))
     cold = datapath.ensure_loaded()
     machine = Machine(datapath=datapath, cold=cold, destroy=_destroy, checks=lambda: _checks(config))
 
@@ -50,6 +51,8 @@ def run(config: AgentConfig) -> None:
 
 
 def uninstall(config: UninstallConfig) -> None:
+    if os.geteuid() != 0:
+        raise AgentError("uninstall needs root: it takes programs off interfaces and cgroups, and removes pins")
     from agent.datapath.kernel import KernelDatapath
     from agent.uninstall import uninstall as remove
 

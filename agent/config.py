@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.datapath.mapnames import SHAPES, map_of
 from agent.errors import ConfigRefused
 from agent.journal import LEVELS
 
@@ -36,6 +37,8 @@ class AgentConfig:
     proxy_grace_s: float
     """How long connections wait for a proxy that has gone before they are reset."""
     log_level: str
+    map_entries: tuple[tuple[str, int], ...] = ()
+    """Other sizes of maps than the usual ones, by the map's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,24 @@ def host_port(text: str, flag: str) -> tuple[str, int]:
     return host, int(port)
 
 
+LARGEST_MAP = 1 << 24
+
+
+def _map_entries(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """MAP=N of each flag; a later one wins."""
+    found: dict[str, int] = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        known = map_of(name)
+        if known is None or not SHAPES[known].can_fill:
+            choices = ", ".join(name.removeprefix("mesh_") for name, shape in SHAPES.items() if shape.can_fill)
+            raise ConfigRefused(f"--map-entries: no map {name!r} has a size to choose; there are: {choices}")
+        if not number.isdecimal() or not 16 <= int(number) <= LARGEST_MAP:
+            raise ConfigRefused(f"--map-entries: {text!r} must be {name}=N with N from 16 to {LARGEST_MAP}")
+        found[known] = int(number)
+    return tuple(found.items())
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m agent", description="weft's agent: one per node")
     commands = parser.add_subparsers(dest="command", metavar="{run,uninstall}")
@@ -69,6 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--bpffs", type=Path, default=Path("/sys/fs/bpf"), help="where bpffs is mounted")
     run.add_argument("--metrics", metavar="HOST:PORT", help="serve metrics and readiness here")
     run.add_argument("--proxy-grace", type=float, default=10.0, metavar="SECONDS", help="wait for a proxy that is gone")
+    run.add_argument(
+        "--map-entries", action="append", default=[], metavar="MAP=N",
+        help="size of a kernel map, as in policy=524288: more for a large node, less to save memory",
+    )  # fmt: skip
     run.add_argument("--log-level", choices=LEVELS, default="info")
     uninstall = commands.add_parser("uninstall", help="detach and remove everything of one instance")
     uninstall.add_argument("--instance", default="node")
@@ -105,4 +130,5 @@ def parse(arguments: Sequence[str]) -> AgentConfig | UninstallConfig:
         metrics=found.metrics,
         proxy_grace_s=found.proxy_grace,
         log_level=found.log_level,
+        map_entries=_map_entries(found.map_entries),
     )

@@ -162,7 +162,8 @@ class Reconciler:
             if new and size + new > room:
                 raise MapFull(
                     f"map {name} holds {size} of {room} entries and {new} more are needed: what was in force stays. "
-                    "Fewer policies, pods or services on this node, or a larger map, are needed"
+                    f"Fewer policies, pods or services on this node, or a larger map (agent --map-entries "
+                    f"{name}=N), are needed"
                 )
 
     def _write(self, todo: Plan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab import agentlink, cgroups
@@ -11,8 +12,11 @@ from lab.components import Component
 from lab.controlplane import ControlPlane
 from lab.names import LabNames
 from lab.net import UPLINK
+from lab.podspec import Document
 from lab.processes import Launch, Process, python_environment
 
+AGENT_FLAGS = "lab.weft.dev/agent-flags"
+"""Annotation of a Node: `--proxy-grace 2 --map-entries ct=65536`."""
 CONTROLLER_PORT = 15010
 _CONTROLLER_METRICS = "127.0.0.1:15014"
 _AGENT_METRICS = "127.0.0.1:15012"
@@ -44,7 +48,13 @@ def controller(names: LabNames, control: ControlPlane) -> Component:
     return Component("controller", "", launch, ready, metrics=_CONTROLLER_METRICS)
 
 
-def agent(names: LabNames, node: str, token: str) -> Component:
+def agent_flags(node: Document) -> tuple[str, ...]:
+    """More flags for a node's agent, from the Node's annotation."""
+    annotations = (node.get("metadata") or {}).get("annotations") or {}
+    return tuple(annotations.get(AGENT_FLAGS, "").split())
+
+
+def agent(names: LabNames, node: str, token: str, flags: Sequence[str] = ()) -> Component:
     """In the node's network namespace; its socket hooks are attached to the cgroup of the node's pods."""
     state = names.node_dir(node)
     state.mkdir(parents=True, exist_ok=True)
@@ -62,6 +72,7 @@ def agent(names: LabNames, node: str, token: str) -> Component:
             "--cgroup", str(cgroups.make(names.pods_cgroup(node))),
             "--uplink", UPLINK,
             "--metrics", _AGENT_METRICS,
+            *flags,
         ),
         log=names.log(f"agent-{node}"),
         cgroup=cgroups.make(names.system_cgroup(node, "agent")),

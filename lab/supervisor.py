@@ -264,12 +264,13 @@ class Supervisor:
             self._nodes[name] = addresses
             token = await self._control.create_token(name)
             self._starting.add(name)
-            self._group.create_task(self._start_node(name, token), name=f"node {name}")
+            flags = programs.agent_flags(document)
+            self._group.create_task(self._start_node(name, token, flags), name=f"node {name}")
 
-    async def _start_node(self, name: str, token: str) -> None:
+    async def _start_node(self, name: str, token: str, flags: tuple[str, ...]) -> None:
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._start_component(programs.agent(self.names, name, token)))
+                both.create_task(self._start_component(programs.agent(self.names, name, token, flags)))
                 both.create_task(self._start_component(programs.proxy(self.names, name, self._workers)))
         except* NotReady as errors:
             self._broken_nodes[name] = str(errors.exceptions[0])

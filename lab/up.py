@@ -11,10 +11,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from lab import cgroups, kernel, manifests, netns, progress
-from lab.down import down
+from lab import cgroups, fitness, kernel, manifests, netns, progress
+from lab.down import StillThere, down
 from lab.names import LabNames
 from lab.processes import SOURCE_ROOT, last_lines, python_environment
 from mesh.objects import documents, references
@@ -40,6 +41,12 @@ def up(names: LabNames, paths: Sequence[str], *, mode: str, workers: int) -> int
     if os.geteuid() != 0:
         print("lab up needs root: it makes network namespaces and loads kernel programs", file=sys.stderr)
         return FAILED
+    missing = fitness.faults()
+    if missing:
+        print(f"lab {names.lab} cannot be made, this machine lacks what weft needs:", file=sys.stderr)
+        for text in missing:
+            print(f"    {text}", file=sys.stderr)
+        return FAILED
     try:
         if not _make_room(names):
             print(f"lab {names.lab} is up already: change it with `weft apply`, or remove it with `weft lab down`"
@@ -50,6 +57,8 @@ def up(names: LabNames, paths: Sequence[str], *, mode: str, workers: int) -> int
         return _follow(names, mode, workers)
     except (OSError, cgroups.NoCgroup2) as error:
         print(f"lab {names.lab} cannot be made: {error}", file=sys.stderr)
+        with suppress(OSError, StillThere):
+            down(names)
         return FAILED
 
 

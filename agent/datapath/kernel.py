@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,8 +38,10 @@ class KernelDatapath:
 
     tables: Tables
 
-    def __init__(self, instance: str, bpffs: str = "/sys/fs/bpf") -> None:
+    def __init__(self, instance: str, bpffs: str = "/sys/fs/bpf", map_entries: Mapping[str, int] | None = None) -> None:
+        """`map_entries`: other sizes than the usual ones, by the map's name."""
         self._instance = instance
+        self._map_entries = dict(map_entries or {})
         self._bpffs = bpffs
         self._folder = pin_folder(bpffs, instance)
         self._events: EventReader | None = None
@@ -47,7 +49,7 @@ class KernelDatapath:
 
     def ensure_loaded(self) -> bool:
         mount_bpffs(self._bpffs)
-        cold = not self._fresh()
+        cold = not (self._fresh() and self._sized())
         if cold:
             self._load()
         self._open()
@@ -71,8 +73,19 @@ class KernelDatapath:
         unit, layout = bytes(meta.unit_sha256), bytes(meta.layout_sha256)
         return unit == source.unit_sha256() and layout == source.layout_sha256()
 
+    def _sized(self) -> bool:
+        """The pinned maps have the sizes that they shall have."""
+        for name, entries in (source.map_entries() | self._map_entries).items():
+            table = libbpf.Map(str(self._folder / "maps" / name))
+            table.close()
+            if table.max_entries != entries:
+                return False
+        return True
+
     def _load(self) -> None:
         command = [sys.executable, "-m", "agent.datapath.load", "--instance", self._instance, "--bpffs", self._bpffs]
+        for name, entries in self._map_entries.items():
+            command += ["--map-entries", f"{name}={entries}"]
         paths = [str(_REPOSITORY), os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
         try:
@@ -140,7 +153,7 @@ class KernelDatapath:
 
     def attach_cgroup(self, path: str) -> None:
         if not os.path.isdir(path):
-            raise DatapathError(f"there is no cgroup {path}; create it below a cgroup v2")
+            raise DatapathError(f"cannot open cgroup {path}: no such directory; create it below a cgroup v2")
         with _told():
             self._link_all(CGROUP_PROGRAMS, path)
 

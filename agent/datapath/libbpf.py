@@ -174,15 +174,15 @@ class TestRun:
 
 
 def program_test_run(fd: int, packet: bytes, context: bytes = b"", *, repeat: int = 1) -> TestRun:
-    """BPF_PROG_TEST_RUN. `context` is a struct __sk_buff for tc programs."""
+    """BPF_PROG_TEST_RUN. `context` is a struct __sk_buff for tc programs; sk_lookup programs take a context alone."""
     data_in = ctypes.create_string_buffer(packet, len(packet))
-    data_out = ctypes.create_string_buffer(len(packet) + 256)
+    data_out = ctypes.create_string_buffer(len(packet) + 256 if packet else 0)
     context_in = ctypes.create_string_buffer(context, len(context)) if context else None
     context_out = ctypes.create_string_buffer(max(len(context), 1))
     opts = _TestRunOpts(
         sz=ctypes.sizeof(_TestRunOpts),
-        data_in=ctypes.addressof(data_in),
-        data_out=ctypes.addressof(data_out),
+        data_in=ctypes.addressof(data_in) if packet else None,
+        data_out=ctypes.addressof(data_out) if packet else None,
         data_size_in=len(packet),
         data_size_out=len(data_out),
         ctx_in=ctypes.addressof(context_in) if context_in is not None else None,

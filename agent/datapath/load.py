@@ -1,7 +1,7 @@
 """Compiles the kernel unit, loads every program, pins programs and maps, and exits. The only importer of bcc.
 
 LLVM costs 140 MB of memory, so this runs as a process of its own: `python -m agent.datapath.load --instance NAME
---bpffs PATH`. Maps that are pinned already are kept when the layouts agree; when a layout changed, new maps are made
+--bpffs PATH`. Maps that are pinned already are kept when layouts and sizes agree; when one changed, new maps are made
 beside them, entries of unchanged maps are copied, and the pins change places at the end, so that attached programs keep
 running on what they have until they are replaced. Exit 0: done. Exit 1: one sentence on standard error says why not,
 followed by the end of the compiler's or verifier's log.
@@ -12,9 +12,10 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,20 +34,32 @@ class LoadError(Exception):
     """The unit could not be loaded; the text is the sentence for the operator."""
 
 
-def load(instance: str, bpffs: str, log: BinaryIO) -> None:
-    """Do all of it. Raises LoadError; `log` then holds what compiler or verifier said."""
+def load(instance: str, bpffs: str, log: BinaryIO, sizes: Mapping[str, int]) -> None:
+    """Do all of it, or leave everything as it was. Raises LoadError; `log` holds what compiler or verifier said."""
     folder = pin_folder(bpffs, instance)
+    first = not folder.exists()
+    try:
+        _load_into(folder, log, sizes)
+    except BaseException:
+        if first:
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                folder.parent.rmdir()  # stays while other instances are in it
+        raise
+
+
+def _load_into(folder: Path, log: BinaryIO, sizes: Mapping[str, int]) -> None:
     maps = folder / "maps"
     for part in ("maps", "progs", "links"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     fresh = maps
     old = _pinned_shapes(maps)
-    if _layout_changed(maps):
+    if _layout_changed(maps) or _size_changed(maps, sizes):
         fresh = folder / "maps-new"
         _remove(fresh)
         fresh.mkdir()
     try:
-        unit = _compile(str(fresh), log)
+        unit = _compile(str(fresh), log, sizes)
         _compare_layouts(unit)
         programs = _load_programs(unit, log)
         if fresh is not maps:
@@ -86,7 +99,17 @@ def _layout_changed(maps: Path) -> bool:
     return raw is None or bytes(layouts.DatapathMeta.from_buffer_copy(raw).layout_sha256) != source.layout_sha256()
 
 
-def _compile(pins: str, log: BinaryIO) -> Any:
+def _size_changed(maps: Path, sizes: Mapping[str, int]) -> bool:
+    for name, entries in sizes.items():
+        if (maps / name).exists():
+            table = libbpf.Map(str(maps / name))
+            table.close()
+            if table.max_entries != entries:
+                return True
+    return False
+
+
+def _compile(pins: str, log: BinaryIO, sizes: Mapping[str, int]) -> Any:
     os.environ["BCC_KERNEL_SOURCE"] = str(stubheaders.cached())
     try:
         try:
@@ -97,12 +120,16 @@ def _compile(pins: str, log: BinaryIO) -> Any:
                 "virtual environment made from it with --system-site-packages"
             ) from error
         flags = [f'-DWEFT_PIN_MAPS="{pins}"', "-Wno-unused-function"]
+        flags += [source.entries_flag(name, entries) for name, entries in sizes.items()]
         with _standard_error_to(log):
             return BPF(text=source.unit_text().encode(), cflags=flags)
     except LoadError:
         raise
     except Exception as error:  # bcc raises no narrower one
-        raise LoadError(f"the kernel unit does not compile, or its maps cannot be made: {error}") from error
+        raise LoadError(
+            f"the kernel unit does not compile, or its maps cannot be made ({error}). What was loaded before stays; "
+            "install weft again, and report this if it does not help"
+        ) from error
 
 
 def _compare_layouts(unit: Any) -> None:
@@ -148,7 +175,11 @@ def _load_programs(unit: Any, log: BinaryIO) -> dict[str, int]:
                 fds[name] = unit.load_func(name.encode(), kind, attach_type=attach).fd
         except Exception as error:  # bcc raises no narrower one
             release = os.uname().release
-            raise LoadError(f"kernel {release} refuses program {name}: {error}") from error
+            reason = str(error).rpartition(": ")[2]
+            raise LoadError(
+                f"kernel {release} refuses program {name} ({reason}). What was loaded before stays; boot a kernel that "
+                "weft was tried on (6.1, 6.12 or 6.18), or install weft again, and report this if it does not help"
+            ) from error
     return fds
 
 
@@ -160,7 +191,13 @@ def _copy_entries(old: Path, new: Path, old_shapes: dict[str, bytes]) -> None:
         if old_shapes.get(name) != fields_sha256(shape):
             print(f"load: map {name} has a new layout: it starts empty", file=sys.stderr)
             continue
-        libbpf.Map(str(new / name)).update_many(list(libbpf.Map(str(old / name)).items()))
+        held, table = list(libbpf.Map(str(old / name)).items()), libbpf.Map(str(new / name))
+        if len(held) > table.max_entries:
+            raise LoadError(
+                f"map {name} holds {len(held)} entries, more than the {table.max_entries} that it shall have: give it "
+                "more with --map-entries. What was loaded before stays"
+            )
+        table.update_many(held)
 
 
 def _pin_programs(programs: dict[str, int], folder: Path) -> None:
@@ -215,10 +252,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m agent.datapath.load", description=__doc__)
     parser.add_argument("--instance", required=True)
     parser.add_argument("--bpffs", default="/sys/fs/bpf")
+    parser.add_argument("--map-entries", action="append", default=[], metavar="MAP=N", help="another size of a map")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryFile() as log:
         try:
-            load(options.instance, options.bpffs, log)
+            given = (text.partition("=") for text in options.map_entries)
+            sizes = source.map_entries() | {name: int(entries) for name, _, entries in given}
+            load(options.instance, options.bpffs, log, sizes)
         except (LoadError, stubheaders.HeadersMissing, source.SourceError, OSError) as error:
             print(f"load: {error}", file=sys.stderr)
             with suppress(OSError):

@@ -13,7 +13,9 @@ from pathlib import Path
 BPF_FOLDER = Path(__file__).resolve().parents[2] / "bpf"
 UNIT = "mesh.c"
 LAYOUTS = "lib/layouts.h"
+MAPS = "lib/maps.h"
 
+_ENTRIES = re.compile(r"^#define ENTRIES_(mesh_\w+) (\d+)$", re.MULTILINE)
 _OWN_INCLUDE = re.compile(r'\s*#include "([^"]+)"\s*')
 
 
@@ -50,3 +52,13 @@ def unit_sha256(folder: Path = BPF_FOLDER) -> bytes:
 def layout_sha256(folder: Path = BPF_FOLDER) -> bytes:
     """Changes with the layouts: then entries of the pinned maps cannot simply be kept."""
     return hashlib.sha256((folder / LAYOUTS).read_bytes()).digest()
+
+
+def map_entries(folder: Path = BPF_FOLDER) -> dict[str, int]:
+    """The maps whose size can be chosen, and the size that each has unless told otherwise."""
+    return {name: int(size) for name, size in _ENTRIES.findall((folder / MAPS).read_text(encoding="utf-8"))}
+
+
+def entries_flag(name: str, entries: int) -> str:
+    """What tells the compiler another size."""
+    return f"-DENTRIES_{name}={entries}"

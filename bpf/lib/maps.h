@@ -1,25 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every map, pinned under WEFT_PIN_MAPS (given on the command line, one folder per instance) except scratch memory.
- * Names have at most 15 characters. Sizes stand here alone.
+ * Names have at most 15 characters. Sizes stand here alone; those with a name of their own can be given another value by
+ * the agent (--map-entries).
  */
+#ifndef ENTRIES_mesh_ipcache
+#define ENTRIES_mesh_ipcache 262144
+#endif
+#ifndef ENTRIES_mesh_endpoint
+#define ENTRIES_mesh_endpoint 4096
+#endif
+#ifndef ENTRIES_mesh_policy
+#define ENTRIES_mesh_policy 262144
+#endif
+#ifndef ENTRIES_mesh_ct
+#define ENTRIES_mesh_ct 262144
+#endif
+#ifndef ENTRIES_mesh_service
+#define ENTRIES_mesh_service 65536
+#endif
+#ifndef ENTRIES_mesh_backend
+#define ENTRIES_mesh_backend 262144
+#endif
+
 #define MESH_MAP(kind, key_type, value_type, name, entries, flags) \
 	BPF_TABLE_PINNED7(kind, key_type, value_type, name, entries, WEFT_PIN_MAPS "/" #name, flags)
 
 #define NO_PREALLOC 1			/* BPF_F_NO_PREALLOC: memory follows use; LPM tries demand it */
 
-MESH_MAP("lpm_trie", struct ipcache_key, struct ipcache_entry, mesh_ipcache, 262144, NO_PREALLOC);
-MESH_MAP("hash", u32, struct endpoint_entry, mesh_endpoint, 4096, NO_PREALLOC);
+MESH_MAP("lpm_trie", struct ipcache_key, struct ipcache_entry, mesh_ipcache, ENTRIES_mesh_ipcache, NO_PREALLOC);
+MESH_MAP("hash", u32, struct endpoint_entry, mesh_endpoint, ENTRIES_mesh_endpoint, NO_PREALLOC);
 MESH_MAP("hash", u32, u32, mesh_ep_if, 4096, NO_PREALLOC);
 MESH_MAP("hash", struct addr_key, u32, mesh_ep_addr, 8192, NO_PREALLOC);
 MESH_MAP("hash", u64, u32, mesh_ep_ns, 4096, NO_PREALLOC);
-MESH_MAP("lpm_trie", struct policy_key, struct policy_entry, mesh_policy, 262144, NO_PREALLOC);
+MESH_MAP("lpm_trie", struct policy_key, struct policy_entry, mesh_policy, ENTRIES_mesh_policy, NO_PREALLOC);
 
 /* A plain hash, never an LRU: a SYN flood must not push out established flows. The agent collects dead entries. */
-MESH_MAP("hash", struct ct_key, struct ct_entry, mesh_ct, 262144, NO_PREALLOC);
+MESH_MAP("hash", struct ct_key, struct ct_entry, mesh_ct, ENTRIES_mesh_ct, NO_PREALLOC);
 
-MESH_MAP("hash", struct service_key, struct service_entry, mesh_service, 65536, NO_PREALLOC);
-MESH_MAP("hash", u32, struct backend_entry, mesh_backend, 262144, NO_PREALLOC);
+MESH_MAP("hash", struct service_key, struct service_entry, mesh_service, ENTRIES_mesh_service, NO_PREALLOC);
+MESH_MAP("hash", u32, struct backend_entry, mesh_backend, ENTRIES_mesh_backend, NO_PREALLOC);
 MESH_MAP("lru_hash", struct sockrev_key, struct sockrev_entry, mesh_sockrev, 16384, 0);
 MESH_MAP("lru_hash", struct svcflow_key, struct svcflow_entry, mesh_svcflow, 16384, 0);
 

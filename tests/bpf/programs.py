@@ -159,11 +159,12 @@ def start() -> Bench:
     datapath = KernelDatapath(INSTANCE)
     datapath.ensure_loaded()
     with IPRoute() as route:
+        route.link("set", index=1, state="up")
         route.link("add", ifname="pod0", kind="veth", peer="pod1")
         route.link("add", ifname="peer0", kind="veth", peer="peer1")
         pod, peer = route.link_lookup(ifname="pod0")[0], route.link_lookup(ifname="peer0")[0]
     bench = Bench(datapath=datapath, ifindex=pod, peer_ifindex=peer)
-    for name in ("tc_from_pod", "tc_to_pod", "tc_from_net"):
+    for name in ("tc_from_pod", "tc_to_pod", "tc_from_net", "sk_lookup"):
         bench.programs[name] = libbpf.obj_get(f"/sys/fs/bpf/weft/{INSTANCE}/progs/{name}")
     tables = datapath.tables
     tables.endpoint_by_ifindex.put_many({pod: POD, peer: PEER})

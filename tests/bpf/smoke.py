@@ -73,6 +73,9 @@ IPV6_TRANSPARENT, IP_TRANSPARENT, SO_MARK, SO_NETNS_COOKIE = 75, 19, 36, 71
 IP_BIND_ADDRESS_NO_PORT = 24
 SIOCETHTOOL, ETHTOOL_STXCSUM, ETHTOOL_STSO = 0x8946, 0x17, 0x1F
 
+BYE = b"bye\n"
+"""The server hangs up when it reads this."""
+
 failures: list[str] = []
 
 
@@ -210,7 +213,7 @@ def server(ports: list[int]) -> None:
                     connection.sendall(peer[0].encode() + b"\n")
                     sockets[connection.fileno()] = connection
                     poll.register(connection, select.POLLIN)
-                elif data := sock.recv(65536):
+                elif (data := sock.recv(65536)) and data != BYE:
                     sock.sendall(data)
                 else:
                     raise ConnectionResetError
@@ -223,7 +226,7 @@ def listeners(sockets: dict[int, socket.socket]) -> list[socket.socket]:
     return [sock for sock in sockets.values() if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
 
 
-def proxy() -> None:
+def proxy(path: KernelDatapath) -> None:
     """The smallest transparent proxy: one upstream connection per client, in the client's name."""
     import threading
 
@@ -258,14 +261,27 @@ def proxy() -> None:
                 except OSError:
                     continue
 
+    made: list[socket.socket] = []
     for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         listener = socket.socket(family)
+        made.append(listener)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(*transparent(family), 1)
         listener.bind((address, PROXY_PORT))
         listener.listen(256)
         threading.Thread(target=serve, args=(listener, family)).start()
+    path.offer_listeners(made[0], made[1])
     signal.pause()
+
+
+def sshd() -> None:
+    """A listener of the node itself, on any address, at the port that pods' proxied connections go to."""
+    listener = socket.create_server(("::", HTTP), family=socket.AF_INET6, dualstack_ipv6=True)
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(100)
+            connection.sendall(b"the node\n")
 
 
 def transparent(family: int) -> tuple[int, int]:
@@ -300,6 +316,20 @@ def timed_tcp(address: str, port: int) -> list[Any]:
     except OSError as error:
         outcome = errno.errorcode.get(error.errno or 0, type(error).__name__)
     return [outcome, time.monotonic() - start]
+
+
+def greeting(address: str, port: int, source_port: int = 0) -> str:
+    """The server's first line; it hangs up first, so the port is free in the client's namespace at once."""
+    with socket.socket(_family(address)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("", source_port))
+        sock.settimeout(3)
+        sock.connect((address, port))
+        sock.sendall(BYE)
+        seen = b""
+        while part := sock.recv(100):
+            seen += part
+        return seen.decode().strip()
 
 
 def udp(address: str, port: int, connected: bool = True) -> list[Any]:
@@ -442,6 +472,17 @@ def flows(cgroup: str) -> None:
         check(f"{label}: denied egress is refused in tc", seen[0] == "ECONNREFUSED" and seen[1] < 0.5, seen)
         if cgroup:
             sockets(label, family, cgroup)
+
+
+def reused() -> None:
+    """The same source port again while the proxy's end of the last connection is in TIME_WAIT."""
+    for family in (0, 1):
+        for source in (POD_A, WORLD):
+            label = f"IPv{6 if family else 4} from {source.removeprefix('weft-smoke-')}"
+            seen = [within(source, greeting, IP[POD_B][family], HTTP, 3333) for _ in range(4)]
+            check(f"{label}: a port can be used again at once", seen == [mapped(IP[source][family])] * 4, seen)
+        seen = [within(POD_A, greeting, GATEWAY[POD_A][family], HTTP, 3333) for _ in range(2)]
+        check(f"IPv{6 if family else 4}: a listener of the node keeps its connections", seen == ["the node"] * 2, seen)
 
 
 def sockets(label: str, family: int, cgroup: str) -> None:
@@ -593,9 +634,11 @@ def main() -> int:
             check("every hook is in place", not path.hooks_missing(pods=[indexes[POD_A]], uplinks=[indexes[WORLD]]))
         children.append(spawn(POD_B, server, [ALLOWED, HTTP, DENIED, 6666]))
         children.append(spawn(WORLD, server, [ALLOWED]))
-        children.append(spawn(NODE, proxy))
+        children.append(spawn(NODE, sshd))
+        children.append(spawn(NODE, proxy, path))
         time.sleep(0.5)
         flows(cgroup)
+        reused()
         change(path, indexes)
         idle(path)
         records(path)

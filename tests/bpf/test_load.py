@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from agent.datapath import libbpf, load, source
+from agent.datapath.interface import DatapathError
 from agent.datapath.kernel import KernelDatapath
 from agent.datapath.mapnames import SHAPES
 from agent.datapath.programs import ALL_PROGRAMS, CGROUP_PROGRAMS, pin_folder
 from agent.datapath.tables import IpcacheEntry, IpcacheKey
 from mesh import layouts
+from tests.bpf import programs
 
 INSTANCE = "test-load"
 MAPS = pin_folder("/sys/fs/bpf", INSTANCE) / "maps"
@@ -94,7 +97,7 @@ def test_a_unit_that_does_not_load_leaves_what_runs_alone(
     before = program_id("tc_from_pod")
     with (tmp_path / "log").open("w+b") as log:
         with pytest.raises(load.LoadError, match="refuses program tc_from_pod"):
-            load.load(INSTANCE, "/sys/fs/bpf", log)
+            load.load(INSTANCE, "/sys/fs/bpf", log, {})
         log.seek(0)
         assert b"R" in log.read()  # the verifier's words
     assert program_id("tc_from_pod") == before
@@ -110,7 +113,7 @@ def test_a_unit_that_does_not_compile_says_where(
     monkeypatch.setattr(source, "unit_text", lambda: text)
     with (tmp_path / "log").open("w+b") as log:
         with pytest.raises(load.LoadError, match="does not compile"):
-            load.load(INSTANCE, "/sys/fs/bpf", log)
+            load.load(INSTANCE, "/sys/fs/bpf", log, {})
         log.seek(0)
         assert b"lib/reset.h:" in log.read()
 
@@ -121,17 +124,51 @@ def test_socket_hooks_hang_on_links_that_are_updated_in_place(datapath: KernelDa
     cgroup = Path(root, "weft-test-load")
     cgroup.mkdir(exist_ok=True)
     try:
-        assert len(datapath.hooks_missing(pods=[], uplinks=[])) == len(CGROUP_PROGRAMS)
+        assert len(missing(datapath, "cgroup")) == len(CGROUP_PROGRAMS)
         datapath.attach_cgroup(str(cgroup))
-        assert datapath.hooks_missing(pods=[], uplinks=[]) == []
+        assert missing(datapath, "cgroup") == []
         forget(unit=True)
         datapath.ensure_loaded()
-        assert len(datapath.hooks_missing(pods=[], uplinks=[])) == len(CGROUP_PROGRAMS)  # the old ones hang there
+        assert len(missing(datapath, "another version hangs on the pods' cgroup")) == len(CGROUP_PROGRAMS)
         datapath.attach_cgroup(str(cgroup))
-        assert datapath.hooks_missing(pods=[], uplinks=[]) == []
+        assert missing(datapath, "cgroup") == []
     finally:
         cgroup.rmdir()
-    assert all("cgroup is gone" in text for text in datapath.hooks_missing(pods=[], uplinks=[]))
+    until(lambda: len(missing(datapath, "cgroup is gone")) == len(CGROUP_PROGRAMS))  # links go a little later
+
+
+def missing(datapath: KernelDatapath, text: str) -> list[str]:
+    return [hook for hook in datapath.hooks_missing(pods=[], uplinks=[]) if text in hook]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_lookup_of_listeners_hangs_on_the_nodes_namespace(datapath: KernelDatapath) -> None:
+    seen: list[list[str]] = []
+
+    def node() -> None:
+        programs.enter_new_namespace()  # this thread's alone, and gone with it
+        seen.append(missing(datapath, "sk_lookup"))
+        for _ in range(2):
+            datapath.prepare_node()
+            seen.append(missing(datapath, "sk_lookup"))
+        forget(unit=True)
+        datapath.ensure_loaded()
+        seen.append(missing(datapath, "sk_lookup"))
+        datapath.prepare_node()
+        seen.append(missing(datapath, "sk_lookup"))
+
+    thread = threading.Thread(target=node)
+    thread.start()
+    thread.join()
+    where = "the node's network namespace"
+    assert seen == [[f"sk_lookup on {where}"], [], [], [f"sk_lookup: another version hangs on {where}"], []]
+    until(lambda: missing(datapath, "sk_lookup") == [f"sk_lookup: {where} is gone"])
 
 
 def test_the_redirect_map_is_handed_out_read_only(datapath: KernelDatapath) -> None:
@@ -143,3 +180,19 @@ def test_the_redirect_map_is_handed_out_read_only(datapath: KernelDatapath) -> N
             raw.update(bytes(36), bytes(48))
     finally:
         os.close(fd)
+
+
+def test_a_map_gets_another_size_and_keeps_its_entries(datapath: KernelDatapath) -> None:
+    larger = KernelDatapath(INSTANCE, map_entries={"mesh_ipcache": 1 << 19})
+    assert larger.ensure_loaded() is True
+    assert (larger.tables.ipcache.max_entries, larger.tables.ipcache.get(KEY)) == (1 << 19, VALUE)
+    assert KernelDatapath(INSTANCE, map_entries={"mesh_ipcache": 1 << 19}).ensure_loaded() is False
+    assert KernelDatapath(INSTANCE).ensure_loaded() is True
+    assert libbpf.Map(str(MAPS / "mesh_ipcache")).max_entries == source.map_entries()["mesh_ipcache"]
+
+
+def test_a_map_does_not_shrink_below_what_it_holds(datapath: KernelDatapath) -> None:
+    datapath.tables.ipcache.put_many({IpcacheKey(ip_network(f"198.51.100.{n}/32")): VALUE for n in range(40)})
+    with pytest.raises(DatapathError, match=r"mesh_ipcache holds 41 entries, more than the 32"):
+        KernelDatapath(INSTANCE, map_entries={"mesh_ipcache": 32}).ensure_loaded()
+    assert KernelDatapath(INSTANCE).ensure_loaded() is False  # what was there is there

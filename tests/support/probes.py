@@ -5,7 +5,8 @@ steady PROTO HOST PORT SECONDS [PATH]   one exchange every 5 ms on a new socket;
 hold HOST PORT MODE SECONDS   one connection: idle, send, or receive; how it ended
 raw HOST PORT                 bytes from stdin (hex) in one segment; answers as text
 whoami PROTO HOST PORT        what the server says of the caller
-reuse HOST PORT PATH COUNT PORTS   HTTP requests with `Connection: close`, again and again from the same few source ports
+crowd HOST PORT COUNT         connections held until a line comes on stdin; how many there are, and what became of the rest
+reuse HOST PORT PATH COUNT PORTS   requests with `Connection: close`, over and over from the same few source ports
 """
 
 from __future__ import annotations
@@ -227,7 +228,33 @@ def reuse(host: str, port: str, path: str, count: str, ports: str) -> object:
     return {"counts": counts, "slowest": round(slowest, 3)}
 
 
-VERBS = {verb.__name__: verb for verb in (reach, steady, hold, serve, raw, whoami, reuse)}
+def crowd(host: str, port: str, count: str) -> object:
+    """Each connection has had an answer of the server before it counts as held."""
+    held: list[socket.socket] = []
+    refused: dict[str, int] = {}
+    for _ in range(int(count)):
+        client = socket.socket(family(host), socket.SOCK_STREAM)
+        client.settimeout(TIMEOUT_S)
+        try:
+            client.connect((host, int(port)))
+            client.sendall(b"ping\n")
+            client.recv(64)
+            held.append(client)
+        except OSError as error:
+            client.close()
+            refused[outcome(error)] = refused.get(outcome(error), 0) + 1
+    print(json.dumps({"held": len(held), "refused": refused}), flush=True)
+    sys.stdin.readline()
+    alive = 0
+    for client in held:
+        with contextlib.suppress(OSError):
+            client.sendall(b"ping\n")
+            alive += bool(client.recv(64))
+        client.close()
+    return {"alive": alive}
+
+
+VERBS = {verb.__name__: verb for verb in (reach, steady, hold, serve, raw, whoami, crowd, reuse)}
 
 if __name__ == "__main__":
     print(json.dumps(VERBS[sys.argv[1]](*sys.argv[2:])), flush=True)

@@ -23,6 +23,13 @@ def test_defaults() -> None:
     assert config.bpffs == Path("/sys/fs/bpf")
 
 
+def test_sizes_of_maps_by_any_of_their_names() -> None:
+    given = ["--map-entries", "conntrack=64", "--map-entries", "policy=32", "--map-entries", "ct=128"]
+    config = parse([*RUN, *given])
+    assert isinstance(config, AgentConfig)
+    assert dict(config.map_entries) == {"mesh_ct": 128, "mesh_policy": 32}
+
+
 def test_uninstall() -> None:
     config = parse(["uninstall", "--instance", "lab_n"])
     assert isinstance(config, UninstallConfig)
@@ -37,6 +44,10 @@ def test_uninstall() -> None:
         (["--metrics", "1:70000"], "--metrics"),
         (["--proxy-grace", "-1"], "--proxy-grace"),
         (["--instance", "../x"], "--instance"),
+        (["--map-entries", "nothing=64"], "there are: ipcache, endpoint, policy, ct"),
+        (["--map-entries", "mesh_config=64"], "--map-entries"),
+        (["--map-entries", "policy"], "policy=N"),
+        (["--map-entries", "policy=1"], "from 16"),
     ],
 )
 def test_what_cannot_be_used_is_named(more: list[str], named: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from agent import listeners, proxy_link
 from agent.channel import Channel, ChannelClosed
+from agent.datapath.interface import DatapathError
 from agent.desired import Numbers, desired
 from agent.listeners import adopt
 from agent.proxy_link import ProxyLink
@@ -53,9 +54,12 @@ class Told:
         self.flows: list[FlowRecord] = []
         self.lost = 0
         self.offered: list[tuple[socket.socket, socket.socket]] = []
+        self.refuses = False
 
     def offer(self, v4: socket.socket, v6: socket.socket) -> None:
         self.offered.append((v4, v6))
+        if self.refuses:
+            raise DatapathError("no such map")
 
     async def set_up(self, up: bool) -> None:
         self.up.append(up)
@@ -113,6 +117,22 @@ def play(story: Callable[[], Awaitable[None]]) -> None:
         await story()
 
     asyncio.run(main())
+
+
+def test_a_kernel_that_refuses_the_listeners_does_not_keep_workers_out(
+    tmp_path: Path, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        told = Told()
+        told.refuses = True
+        async with running(tmp_path / "p", port, told):
+            worker = await Worker.connect(tmp_path / "p")
+            _, descriptors = await worker.welcome()
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    play(story)
+    assert "does not take the proxy's listeners" in caplog.text
 
 
 def test_a_worker_gets_listeners_the_map_and_the_view(tmp_path: Path, port: int) -> None:

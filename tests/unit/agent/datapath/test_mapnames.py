@@ -10,7 +10,9 @@ from agent.datapath import mapnames, source
 def test_the_list_is_that_of_the_unit() -> None:
     declared = set(re.findall(r"^MESH_MAP\(.*?(mesh_\w+),", source.unit_text(), re.MULTILINE))
     assert declared == set(mapnames.SHAPES)
-    assert all(len(name) <= 15 for name in declared)
+    others = set(re.findall(r'section\("maps/\w+:" WEFT_PIN_MAPS "/(mesh_\w+)"\)', source.unit_text()))
+    assert others == set(mapnames.OTHER_MAPS)
+    assert all(len(name) <= 15 for name in declared | others)
 
 
 def test_a_map_goes_by_three_names() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.datapath import source
+from agent.datapath.mapnames import SHAPES
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -39,6 +40,13 @@ def test_a_missing_or_circular_header_is_named(tmp_path: Path) -> None:
 
 def test_the_real_unit_has_no_include_of_its_own_left() -> None:
     assert '#include "' not in source.unit_text()
+
+
+def test_every_map_that_can_fill_has_a_size_to_choose() -> None:
+    sizes = source.map_entries()
+    assert set(sizes) == {name for name, shape in SHAPES.items() if shape.can_fill}
+    assert all(entries >= 4096 for entries in sizes.values())
+    assert source.entries_flag("mesh_ct", 64) == "-DENTRIES_mesh_ct=64"
 
 
 def test_hashes_follow_the_text(tmp_path: Path) -> None:
