@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections import Counter
 from typing import Any
 
 from agent.datapath.mapnames import MapShape
@@ -43,4 +44,13 @@ def unpack(shape: type[Any] | int, raw: bytes) -> Any:
 
 
 def entry_of(shape: MapShape, key: bytes, value: bytes) -> tuple[dict[str, object], dict[str, object]]:
-    return fields_of(shape.key, key), fields_of(shape.value, value)
+    """Key and value by field. A per-CPU value comes as one value per CPU, each of whole 8 bytes, and is summed."""
+    if not shape.per_cpu:
+        return fields_of(shape.key, key), fields_of(shape.value, value)
+    size = shape.value if isinstance(shape.value, int) else ctypes.sizeof(getattr(shape.value, "LAYOUT", shape.value))
+    step = (size + 7) // 8 * 8
+    total: Counter[str] = Counter()
+    for start in range(0, len(value), step):
+        numbers = fields_of(shape.value, value[start : start + size])
+        total.update({name: number for name, number in numbers.items() if isinstance(number, int)})
+    return fields_of(shape.key, key), dict(total)

@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.cluster import Cluster
 
-
 SERVERS = ("t/server-a", "t/server-b")
 
 
