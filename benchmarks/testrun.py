@@ -1,0 +1,34 @@
+"""Runs a pinned tc program on one packet, over and over, and prints what a run cost in nanoseconds.
+
+    python -m benchmarks.testrun /sys/fs/bpf/weft/X/progs/tc_from_pod IFINDEX REPEAT HEX [HEX ...]
+
+A process of its own, because the interface number counts in the network namespace of the caller. Packets before the
+last are run once each, to bring the program's maps where the last one needs them. Prints: nanoseconds, return code.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+
+from agent.datapath import libbpf
+
+_SKB_BYTES = 192
+_IFINDEX_OFFSET = 40
+"""Of `ifindex` in struct __sk_buff (include/uapi/linux/bpf.h): its eleventh 32-bit field."""
+
+
+def main() -> None:
+    path, ifindex, repeat, *packets = sys.argv[1:]
+    program = libbpf.obj_get(path)
+    context = bytearray(_SKB_BYTES)
+    struct.pack_into("=I", context, _IFINDEX_OFFSET, int(ifindex))
+    *before, last = (bytes.fromhex(text) for text in packets)
+    for packet in before:
+        libbpf.program_test_run(program, packet, bytes(context))
+    done = libbpf.program_test_run(program, last, bytes(context), repeat=int(repeat))
+    print(done.duration_ns, done.retval)
+
+
+if __name__ == "__main__":
+    main()
