@@ -58,7 +58,7 @@ generate: $(STAMP) ## layouts.py from layouts.h, stubs from mesh.proto
 
 test-kernels: $(STAMP) ## the unit and a smoke test on Debian's cloud kernels under QEMU
 	@deploy/install-packages.sh tests/kernels/packages.txt
-	@$(PY) tests/kernels/run.py
+	@$(PY) -m tests.kernels
 
 fuzz: $(STAMP) ## every parser, for FUZZ_SECONDS (60) each
 	@$(PY) -m tests.fuzz --seconds $${FUZZ_SECONDS:-60}
