@@ -227,6 +227,8 @@ class Admin:
             return f"{where} did not answer within {DEADLINE_S:g} s; it is overloaded or stuck, see its log"
         if code in _CANNOT_REACH:
             return f"{where} does not answer: {detail}"
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return f"{where} could not do it: {detail}"
         return f"{where} failed: {detail}; its log says more"
 
 

@@ -17,14 +17,16 @@ from cli.target import Target
 
 ANSWER_WITHIN_S = 120.0
 """A graceful restart drains first."""
+GLANCE_S = 10.0
+"""For a question that needs no work."""
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 
 
-def call(target: Target, question: Json) -> object:
+def call(target: Target, question: Json, *, within_s: float = ANSWER_WITHIN_S) -> object:
     """The result of one question. Refused carries the supervisor's own sentence."""
     with sockets.connect(target.supervisor_socket, component="supervisor", target=target) as link:
-        link.settimeout(ANSWER_WITHIN_S)
-        return dig(next(_answers(link, question, target)), "result")
+        link.settimeout(within_s)
+        return dig(next(_answers(link, question, target, within_s)), "result")
 
 
 def log_lines(target: Target, question: Json) -> Iterator[str]:
@@ -40,7 +42,9 @@ def log_lines(target: Target, question: Json) -> Iterator[str]:
                 yield from map(str, present)
 
 
-def _answers(link: socket.socket, question: Json, target: Target) -> Iterator[object]:
+def _answers(
+    link: socket.socket, question: Json, target: Target, within_s: float = ANSWER_WITHIN_S
+) -> Iterator[object]:
     """Every answer until the supervisor hangs up; at least one."""
     where = f"the supervisor{target.whose}"
     answered = False
@@ -57,7 +61,7 @@ def _answers(link: socket.socket, question: Json, target: Target) -> Iterator[ob
                 if not question.get("follow"):
                     return
     except TimeoutError as error:
-        raise Unreachable(f"{where} did not answer within {ANSWER_WITHIN_S:g} s") from error
+        raise Unreachable(f"{where} did not answer within {within_s:g} s") from error
     except OSError as error:
         raise Unreachable(f"{where} went away: {error.strerror or error}") from error
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 
@@ -19,11 +20,21 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
+# What moves the cursor, renames the window or writes into the terminal's input: all control characters but line feed
+# and tab, unless they begin one of our own colours.
+_UNSAFE = re.compile(r"(?!\x1b\[[0-9;]*m)[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """Logs, labels and nodes' words can hold anything: on a terminal they must stay text."""
+    return _UNSAFE.sub("?", text)
+
+
 def say(text: str) -> None:
     """One or more lines on standard output, flushed, so that a follower's reader sees each at once."""
-    click.echo(text)
+    click.echo(harmless(text) if sys.stdout.isatty() else text)
 
 
 def hint(text: str) -> None:
     """A line for people, beside the answer: standard error."""
-    click.echo(text, err=True)
+    click.echo(harmless(text) if sys.stderr.isatty() else text, err=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
@@ -108,6 +108,15 @@ class Follower:
         """How many records were lost since the last call."""
         lost, self.lost = self.lost, 0
         return lost
+
+
+def is_foreign(flow: FlowRecord, node: str, node_of: Callable[[str], str | None]) -> bool:
+    """Whether a record cannot be this node's: every pod that it names is known to run on another.
+
+    `node_of` gives a pod's node by `ns/name`, None for a pod that is not known (it may have just gone).
+    """
+    named = [f"{end.namespace}/{end.pod}" for end in (flow.source, flow.destination) if end.pod]
+    return bool(named) and all(node_of(pod) not in (None, "", node) for pod in named)
 
 
 class Flows:

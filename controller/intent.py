@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller.errors import StoreDamaged
 from controller.store import ObjectId, StoredObject
 from mesh.model import Revision
 from mesh.objects.kinds import Object, from_document
@@ -76,8 +77,13 @@ def to_row(entry: Entry) -> StoredObject:
 
 def from_row(row: StoredObject) -> Entry:
     """The entry that a row keeps. ObjectsRefused where this version would not take the object."""
+    try:
+        document = json.loads(row.json)
+    except ValueError as error:
+        name = "/".join(part for part in row.id if part)
+        raise StoreDamaged(f"the store's row of {name} is damaged ({error}): restore store.db from a copy") from error
     return Entry(
-        object=from_document(json.loads(row.json), "store"),
+        object=from_document(document, "store"),
         source=row.source,
         status_by=row.status_by,
         revision=row.revision,

@@ -88,7 +88,8 @@ class Directory:
         if service is not None and (pod is None or self._meant(service, pod, port, port_name, protocol)):
             return self._service_ends(service, port, port_name, protocol)
         if pod is None:
-            raise NoSuchThing(f"there is neither a pod nor a Service {namespace}/{name}")
+            hint = "" if "/" in text else "; a name outside the cluster has no policy yet, give its address"
+            raise NoSuchThing(f"there is neither a pod nor a Service {namespace}/{name}{hint}")
         return self._pod_ends(pod, self._pod_port(pod, port, port_name, protocol))
 
     def _pod_ends(self, pod: PodPolicy, port: int, service: str = "") -> list[End]:

@@ -267,8 +267,10 @@ async def _explained(context: Context) -> AsyncIterator[None]:
     except NoSuchThing as error:
         await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
     except StoreFull as error:
+        log.error("%s", error)
         await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
     except StoreError as error:
+        log.error("%s", error)
         await context.abort(grpc.StatusCode.INTERNAL, str(error))
     except ControllerError as error:
         await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))

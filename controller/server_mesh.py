@@ -22,7 +22,7 @@ from controller.ca.attestation import objection_to_join, objection_to_renewal
 from controller.ca.authority import Authority, NodePeer, read_request
 from controller.errors import JoinRefused, StoreError
 from controller.fleet import Fleet, Link, Report
-from controller.flows import Flows
+from controller.flows import Flows, is_foreign
 from controller.publisher import Publisher
 from controller.server_tls import is_tls13, node_peer
 from controller.session import NodeSession, ProtocolViolation
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 HELLO_S = 10.0
 REASON_LIMIT = 2000
 """Characters of an agent's text that are kept."""
+FLOW_BYTES = 8 << 10
+"""Of one flow record: the ring holds a hundred thousand of them."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Stream = AsyncIterator[pb.FromAgent]
@@ -218,7 +220,7 @@ class MeshService(mesh_pb2_grpc.MeshServicer):
             case "nack":
                 reason = message.nack.reason[:REASON_LIMIT]
                 link.session.nack(message.nack.revision, reason)
-                log.warning("node %s refused revision %s: %s", link.node, message.nack.revision, reason)
+                log.warning("node %s refused revision %s: %r", link.node, message.nack.revision, reason)
                 self._parts.telemetry.answered("nack")
                 link.wake.set()
             case "flows":
@@ -232,16 +234,35 @@ class MeshService(mesh_pb2_grpc.MeshServicer):
                 raise ProtocolViolation(f"sent {other or 'a message that is not known here'} after its hello")
 
     def _take_flows(self, link: Link, batch: pb.FlowBatch) -> None:
+        """A node is believed about its own pods only, and within bounds: `observe` and later `learn` build on this."""
         records: list[FlowRecord] = []
-        lost = batch.lost
+        objections: list[str] = []
         for flow in batch.flows:
+            if flow.ByteSize() > FLOW_BYTES:
+                objections.append(f"longer than {FLOW_BYTES} bytes")
+                continue
             try:
-                records.append(codec.flow_from_pb(flow))
+                record = codec.flow_from_pb(flow)
             except codec.CodecError as error:
-                lost += 1
-                log.warning("node %s sent a flow record that cannot be read: %s", link.node, error)
+                objections.append(str(error))
+                continue
+            if is_foreign(record, link.node, self._node_of):
+                objections.append("it tells of pods of other nodes")
+            else:
+                records.append(record)
+        if objections:
+            # What the node sent is quoted: it must not forge lines of this log. Once for a batch, not a line each.
+            log.warning(
+                "node %s sent %d flow records that are not taken: %r", link.node, len(objections), objections[0][:200]
+            )
+        lost = batch.lost + len(objections)
         self._parts.flows.add(link.node, records, lost)
         self._parts.telemetry.flows(len(records), lost)
+
+    def _node_of(self, pod: str) -> str | None:
+        view = self._parts.publisher.view
+        found = view.policy.pods.get(pod) if view is not None else None
+        return found.node if found is not None else None
 
     def _count_nodes(self) -> None:
         connected = len(self._parts.fleet.links)

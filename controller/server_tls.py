@@ -1,13 +1,12 @@
 """TLS of the servers that agents reach: TLS 1.3 only, certificates from our own CA.
 
 gRPC's Python library can neither set a minimum version nor ask for optional client certificates. So joins have a port
-of their own, and TLS 1.2 is offered with one cipher suite alone that needs an RSA certificate: ours are ECDSA, so a
-client of TLS 1.2 finds no cipher in common. Each call checks the version once more.
+of their own, and TLS 1.2 is offered with one cipher suite alone (`controller/__init__.py`), which needs an RSA
+certificate: ours are ECDSA, so a client of TLS 1.2 finds no cipher in common. Each call checks the version once more.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -15,11 +14,6 @@ import grpc
 
 from controller.ca.authority import SERVER_LIFETIME, Authority, KeyAndCertificate, NodePeer
 from mesh.model import Address
-
-# Read by gRPC when it first makes TLS credentials; TLS 1.3's own suites are not touched by it.
-os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-RSA-AES128-GCM-SHA256"
-# Anybody who reaches a port could fill the log with failed handshakes otherwise.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 AuthContext = Mapping[str, Iterable[bytes]]
 

@@ -45,4 +45,6 @@ def command(target: Target, *, paths: tuple[str, ...], dry_run: bool, form: Form
         applied = admin.apply(manifests, dry_run=dry_run)
     for warning in applied.warnings:
         terminal.hint(f"warning: {warning}")
+    if not applied.changes:
+        terminal.hint("weft: no object was found in what was given; nothing changed")
     report(applied, form, suffix=" (dry run)" if dry_run else "")

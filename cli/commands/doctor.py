@@ -86,7 +86,7 @@ def _supervisor(target: Target) -> Check:
     from cli import supervisor
 
     try:
-        answer = table(supervisor.call(target, {"call": "status"}))
+        answer = table(supervisor.call(target, {"call": "status"}, within_s=supervisor.GLANCE_S))
     except Unreachable as error:
         todo = f"weft --lab {target.lab} lab down removes what is left, then bring the lab up again"
         return Check("lab", State.FAIL, error.message, todo)

@@ -121,12 +121,14 @@ def execute(target: Target, *, pod: str, arguments: tuple[str, ...], namespace: 
 
     It has the pod's network, cgroup and DNS, and the host's files.
     Streams and the exit status are the command's own.
+    Instead of a pod: world (outside of the cluster), or node:NAME.
     """
     wanted = arguments[1:] if arguments[0] == "--" else arguments
     if not wanted:
         raise click.UsageError("which command? Write: weft lab exec NS/POD -- COMMAND...")
-    inside, name = names.split(pod, namespace)
-    programs.become("lab", ["exec", "--name", target.lab_name, f"{inside}/{name}", "--", *wanted])
+    no_pod = namespace is None and (pod == "world" or pod.startswith("node:"))
+    place = pod if no_pod else "/".join(names.split(pod, namespace))
+    programs.become("lab", ["exec", "--name", target.lab_name, place, "--", *wanted])
 
 
 @click.command(epilog=examples("weft lab status", "weft lab status -o json"))
@@ -150,7 +152,7 @@ def status(target: Target, *, watch: bool, form: Format) -> None:
 
 
 def _status(target: Target) -> Json:
-    return table(supervisor.call(target, {"call": "status"}))
+    return table(supervisor.call(target, {"call": "status"}, within_s=supervisor.GLANCE_S))
 
 
 def _show(answer: Json, target: Target, form: Format) -> None:

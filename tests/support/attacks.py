@@ -6,6 +6,8 @@ flags TARGET PORT COUNT              TCP segments with flag combinations that no
 fragments TARGET PORT                a tiny first fragment, a later fragment without a first, and an overlapping pair
 extensions TARGET6 PORT              IPv6 packets with a routing header, and with too many headers
 mapped TARGET4 PORT                  IPv6 sockets that reach an IPv4 address as ::ffff:a.b.c.d, TCP and UDP
+discovery TARGET6 VICTIM6            neighbour discovery to a far address, in another's name, and as a router
+errors TARGET ASKED                  ICMP errors to TARGET that quote a real flow between here and ASKED port 53
 knock HOST PORT...                   plain connects
 """
 
@@ -53,9 +55,9 @@ def ipv4(source: str, target: str, protocol: int, payload: bytes, *, ident: int 
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
 
 
-def ipv6(source: str, target: str, first: int, payload: bytes) -> bytes:
+def ipv6(source: str, target: str, first: int, payload: bytes, *, hops: int = 64) -> bytes:
     return (
-        struct.pack("!IHBB", 6 << 28, len(payload), first, 64)
+        struct.pack("!IHBB", 6 << 28, len(payload), first, hops)
         + socket.inet_pton(socket.AF_INET6, source)
         + socket.inet_pton(socket.AF_INET6, target)
         + payload
@@ -193,11 +195,36 @@ def mapped(target: str, port: str) -> object:
     }
 
 
+def discovery(target: str, victim: str) -> object:
+    source = own_address(target)
+    kinds = [struct.pack("!BBHI", kind, 0, 0, 0) + b"stolen goods    " for kind in (133, 134, 135, 136)]
+    claims = [(source, target), (victim, "ff02::1"), (victim, target)]
+    packets = [ipv6(*ends, socket.IPPROTO_ICMPV6, kind, hops=255) for ends in claims for kind in kinds]
+    wire([*packets, ipv6(source, "ff02::1", socket.IPPROTO_ICMPV6, kinds[1], hops=255)], ETH_P_IPV6)
+    return {"sent": len(packets) + 1}
+
+
+def errors(target: str, asked: str) -> object:
+    source = own_address(target)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect((asked, 53))
+        client.send(b"question")
+        port = client.getsockname()[1]
+    quoted = [
+        ipv4(*ends, socket.IPPROTO_UDP, struct.pack("!4H", *ports, 28, 0) + b"stolen goods")
+        for ends, ports in (((asked, source), (53, port)), ((source, asked), (port, 53)))
+    ]
+    bodies = [struct.pack("!BBHI", 3, 3, 0, 0) + quote for quote in quoted]
+    bodies = [body[:2] + struct.pack("!H", checksum(body)) + body[4:] for body in bodies]
+    wire([ipv4(source, target, socket.IPPROTO_ICMP, body) for body in bodies], ETH_P_IP)
+    return {"sent": len(bodies)}
+
+
 def knock(host: str, *ports: str) -> object:
     return {port: attempt(host, int(port)) for port in ports}
 
 
-VERBS = {verb.__name__: verb for verb in (spoof, marks, flags, fragments, extensions, mapped, knock)}
+VERBS = {verb.__name__: verb for verb in (spoof, marks, flags, fragments, extensions, mapped, discovery, errors, knock)}
 
 if __name__ == "__main__":
     print(json.dumps(VERBS[sys.argv[1]](*sys.argv[2:])), flush=True)

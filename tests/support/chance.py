@@ -1,4 +1,4 @@
-"""A small cluster that invites mistakes, and random policies, changes and requests for it. Seeded: same seed, same play.
+"""A small cluster that invites mistakes, and random policies, changes and requests for it, the same for one seed.
 
 Port names mean different numbers on different pods, labels repeat across namespaces, addresses lie in nested blocks
 and outside of the nodes' ranges. Every pod listens on all of `TCP` and `UDP`.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -208,7 +207,7 @@ def request(random_: random.Random) -> Request:
 
 def rule(random_: random.Random, side: str, *, mesh: bool) -> Document:
     made: Document = {}
-    http = mesh and random_.random() < 0.45
+    http = mesh and random_.random() < 0.55
     if random_.random() < 0.75:
         made[side] = [peer(random_, mesh=mesh) for _ in range(random_.randint(1, 2))]
     if random_.random() < 0.7:
@@ -221,7 +220,7 @@ def rule(random_: random.Random, side: str, *, mesh: bool) -> Document:
 
 
 def policy(random_: random.Random, name: str) -> Document:
-    mesh = random_.random() < 0.55
+    mesh = random_.random() < 0.65
     spec: Document = {"podSelector": selector(random_, LABELS)}
     sides = {"ingress": "from", "egress": "to"}
     present = random_.choice((("ingress",), ("ingress",), ("egress",), ("ingress", "egress"), ()))
@@ -238,10 +237,11 @@ def policy(random_: random.Random, name: str) -> Document:
     }
 
 
-def relabelled(random_: random.Random, document: Document, fresh: Callable[[random.Random], dict[str, str]]) -> Document:
+def relabelled(document: Document, labels: dict[str, str]) -> Document:
+    """The same object with other labels; a pod stays behind its own Service."""
     made: dict[str, Any] = copy.deepcopy(document)
     kept = {key: value for key, value in made["metadata"]["labels"].items() if key == "pod"}
-    made["metadata"]["labels"] = {**kept, **fresh(random_)}
+    made["metadata"]["labels"] = {**kept, **labels}
     return made
 
 

@@ -7,7 +7,7 @@ identities, no compiled rules. Ends are named `ns/pod`, `node:NAME` or `world`; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import unquote
@@ -39,6 +39,8 @@ class Answer:
     """Of a denial: what decided, or the policies behind the default deny."""
     l7: bool = False
     """An HTTP rule has a say."""
+    accepted: bool = False
+    """Of a denial at another node's pod: the source's HTTP rules have its own node's proxy accept the connection."""
 
 
 ALLOW = Answer("allow")
@@ -81,13 +83,19 @@ class Oracle:
         halves = [self._half(flow, "egress"), self._half(flow, "ingress")]
         denials = [half for half in halves if half.verdict == "deny"]
         for half in sorted(denials, key=lambda half: half.l7):
+            if half.direction == "ingress" and not half.l7 and self._node(flow.source) != self._node(flow.target):
+                half = replace(half, accepted=self._half(replace(flow, request=None), "egress").l7)
             return half
         return Answer("requests", l7=True) if any(half.verdict == "requests" for half in halves) else ALLOW
+
+    def _node(self, name: str) -> str:
+        """Of a pod; what is no pod is on none."""
+        return str(self.documents["Pod", name]["spec"].get("nodeName")) if "/" in name else name
 
     def _own_node(self, one: str, other: str) -> bool:
         for node, pod in ((one, other), (other, one)):
             if node.startswith(NODE) and "/" in pod:
-                return bool(self.documents["Pod", pod]["spec"]["nodeName"] == node.removeprefix(NODE))
+                return self._node(pod) == node.removeprefix(NODE)
         return False
 
     def _half(self, flow: Flow, direction: str) -> Answer:
@@ -159,7 +167,7 @@ class Oracle:
     def _is_port(self, port: Document, flow: Flow) -> bool:
         if port.get("protocol", "TCP") != flow.protocol:
             return False
-        number = port.get("port")
+        number: Any = port.get("port")
         if number is None:
             return True
         if isinstance(number, str):
@@ -170,7 +178,7 @@ class Oracle:
                 for container in self.documents["Pod", flow.target]["spec"]["containers"]
                 for had in container.get("ports", ())
             )
-        return int(number) <= flow.port <= int(port.get("endPort", number))
+        return bool(number <= flow.port <= port.get("endPort", number))
 
 
 def key_of(document: Document) -> str:

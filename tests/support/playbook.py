@@ -107,7 +107,11 @@ class Play:
     """One client connection under one policy."""
 
     def __init__(
-        self, view: ProxyView = ALLOW_ALL, *, limits: Limits | None = None, at_once: bool = True,
+        self,
+        view: ProxyView = ALLOW_ALL,
+        *,
+        limits: Limits | None = None,
+        at_once: bool = True,
         facts: ConnectionFacts = FACTS,
     ) -> None:
         self.site = FakeSite(limits, at_once=at_once)

@@ -5,7 +5,7 @@ steady PROTO HOST PORT SECONDS [PATH]   one exchange every 5 ms on a new socket;
 hold HOST PORT MODE SECONDS   one connection: idle, send, or receive; how it ended
 raw HOST PORT                 bytes from stdin (hex) in one segment; answers as text
 whoami PROTO HOST PORT        what the server says of the caller
-crowd HOST PORT COUNT         connections held until a line comes on stdin; how many there are, and what became of the rest
+crowd HOST PORT COUNT         connections held until a line comes on stdin; what became of the others
 reuse HOST PORT PATH COUNT PORTS   requests with `Connection: close`, over and over from the same few source ports
 """
 

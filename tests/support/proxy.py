@@ -47,13 +47,23 @@ CLIENT, SERVER = IdentityId(301), IdentityId(302)
 PORT = 8080
 
 FACTS = ConnectionFacts(
-    source_ip="10.1.0.1", source_port=40000, destination_ip="10.1.0.2", destination_port=PORT,
-    source_identity=CLIENT, destination_identity=SERVER, source_endpoint=1, destination_endpoint=2, ingress=True,
+    source_ip="10.1.0.1",
+    source_port=40000,
+    destination_ip="10.1.0.2",
+    destination_port=PORT,
+    source_identity=CLIENT,
+    destination_identity=SERVER,
+    source_endpoint=1,
+    destination_endpoint=2,
+    ingress=True,
 )
 
 
 def rule(
-    name: str = "http", *, action: Action = Action.ALLOW, http: tuple[HttpMatch, ...] | None = None,
+    name: str = "http",
+    *,
+    action: Action = Action.ALLOW,
+    http: tuple[HttpMatch, ...] | None = None,
     peers: frozenset[IdentityId] | None = None,
 ) -> ResolvedRule:
     ref = RuleRef(policy=f"t/{name}", kind="MeshPolicy", rule="ingress[0]", action=action)
@@ -82,16 +92,26 @@ def view(policy: DirectionPolicy, revision: int = 1, *, egress: DirectionPolicy 
     }
     endpoints = {
         number: PodEndpoint(
-            namespace="t", name=name, uid=f"uid-{name}", service_account="default",
-            addresses=((ip_address(address), identity),), enforced=True, policy=PolicyKey(name),
+            namespace="t",
+            name=name,
+            uid=f"uid-{name}",
+            service_account="default",
+            addresses=((ip_address(address), identity),),
+            enforced=True,
+            policy=PolicyKey(name),
         )
         for number, name, address, identity in (
-            (1, "client", FACTS.source_ip, CLIENT), (2, "server", FACTS.destination_ip, SERVER),
+            (1, "client", FACTS.source_ip, CLIENT),
+            (2, "server", FACTS.destination_ip, SERVER),
         )
     }
     return ProxyView(
-        revision=Revision(revision), endpoints=endpoints, policies={item.key: item for item in sets.values()},
-        identities={}, services={7: "t/web"}, trust_domain="cluster.local",
+        revision=Revision(revision),
+        endpoints=endpoints,
+        policies={item.key: item for item in sets.values()},
+        identities={},
+        services={7: "t/web"},
+        trust_domain="cluster.local",
     )
 
 
@@ -202,15 +222,22 @@ class Proxy:
     """A worker in a thread."""
 
     def __init__(
-        self, target: tuple[str, int], now: ProxyView | None = None, *, facts: ConnectionFacts | None = FACTS,
-        limits: Limits | None = None, access_log: Path | None = None,
+        self,
+        target: tuple[str, int],
+        now: ProxyView | None = None,
+        *,
+        facts: ConnectionFacts | None = FACTS,
+        limits: Limits | None = None,
+        access_log: Path | None = None,
     ) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self._listening.getsockname()
         self.dialer = PlainDialer(target)
         self.origins = FixedOrigins(facts)
         self._config = ProxyConfig(
-            agent_socket=Path("/nonexistent/proxy.sock"), access_log=str(access_log or ""), drain_s=2.0,
+            agent_socket=Path("/nonexistent/proxy.sock"),
+            access_log=str(access_log or ""),
+            drain_s=2.0,
             limits=limits or Limits(),
         )
         self._view = now or ALLOW_ALL

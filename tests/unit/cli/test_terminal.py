@@ -28,3 +28,25 @@ def test_hints_do_not_mix_with_answers(capsys: pytest.CaptureFixture[str]) -> No
     terminal.say("answer")
     terminal.hint("hint")
     assert capsys.readouterr() == ("answer\n", "hint\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("a\x1b]0;title\x07b", "a?]0;title?b"),
+        ("a\x1b[2Jb", "a?[2Jb"),
+        ("\x9b2J\r\x08", "?2J??"),
+        ("\x1b[31mred\x1b[0m\tnaïve\nnext", "\x1b[31mred\x1b[0m\tnaïve\nnext"),
+    ],
+)
+def test_other_peoples_text_cannot_drive_the_terminal(
+    given: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    terminal.say(given)
+    terminal.hint(given)
+    assert terminal.harmless(given) == shown
+    out, err = capsys.readouterr()
+    if "\x1b[31m" not in given:
+        assert (out, err) == (f"{shown}\n", f"{shown}\n")

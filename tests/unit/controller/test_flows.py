@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.flows import End, FlowFilter, Flows
+from controller.flows import End, FlowFilter, Flows, is_foreign
 from mesh.model import Direction, FlowRecord, HttpRecord, Layer, Party, Protocol, Verdict
 
 FLOW = FlowRecord(
@@ -73,3 +73,23 @@ def test_a_slow_follower_loses_records_and_is_told() -> None:
         assert await flows.follow(FlowFilter()).next() is None
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "foreign"),
+    [
+        ("mine", "other", False),
+        ("other", "mine", False),
+        ("gone", "other", False),
+        ("", "mine", False),
+        ("", "", False),
+        ("other", "other", True),
+        ("other", "", True),
+        ("", "other", True),
+    ],
+)
+def test_a_node_can_tell_of_its_own_pods_only(source: str, destination: str, *, foreign: bool) -> None:
+    flow = replace(
+        FLOW, source=Party(namespace="shop", pod=source), destination=Party(namespace="shop", pod=destination)
+    )
+    assert is_foreign(flow, "n1", {"shop/mine": "n1", "shop/other": "n2"}.get) is foreign

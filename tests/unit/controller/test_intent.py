@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from controller.errors import StoreDamaged
 from controller.intent import Intent, from_row, object_id, to_row
+from controller.store import StoredObject
 from mesh.model import Revision
 from tests.unit.controller.manifests import SHOP, intent_of
 
@@ -11,6 +15,12 @@ def test_rows_keep_everything_but_the_revision_that_the_store_stamps() -> None:
     for entry in intent_of(SHOP).entries.values():
         again = from_row(to_row(entry))
         assert (again.object, again.source, again.status_by) == (entry.object, entry.source, entry.status_by)
+
+
+def test_a_damaged_row_is_named() -> None:
+    row = StoredObject(id=("Pod", "shop", "pay"), json='{"kind":1', uid="u", created="", source="user", status_by="")
+    with pytest.raises(StoreDamaged, match="row of Pod/shop/pay is damaged"):
+        from_row(row)
 
 
 def test_a_change_makes_a_new_intent() -> None:

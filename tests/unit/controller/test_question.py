@@ -74,6 +74,11 @@ def test_what_leads_nowhere_is_said(text: str, error: type[Exception]) -> None:
         directory().source(text)
 
 
+def test_a_name_outside_the_cluster_says_what_to_give_instead() -> None:
+    with pytest.raises(NoSuchThing, match="no policy yet, give its address"):
+        destination("example.com", 443)
+
+
 def test_a_port_is_needed_where_the_protocol_has_ports() -> None:
     with pytest.raises(BadQuestion, match="0 is not a port"):
         destination("shop/pay", 0)

@@ -332,6 +332,36 @@ def test_flows_are_kept_under_the_name_of_the_node_that_sent_them(tmp_path: Path
     play(tmp_path, script)
 
 
+def test_forged_and_oversized_flows_are_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def flow(pod: str, reason: str = "") -> pb.Flow:
+        return codec.flow_to_pb(FlowRecord(
+            id="1", time_ns=1, node="n1", direction=Direction.INGRESS, verdict=Verdict.ALLOW, layer=Layer.L3L4,
+            protocol=Protocol.TCP, source=Party(), destination=Party(namespace="shop", pod=pod), drop_reason=reason,
+        ))
+
+    async def script(controller: Running) -> None:
+        await controller.apply(SHOP)
+        node = await controller.join(NodeKey("node-1"), await controller.token())
+        async with controller.agent(node) as agent:
+            await agent.snapshot()
+            await until(lambda: compiled(controller))
+            forged_line = pb.Flow(verdict="x\n2026-01-01 INFO controller: all is well")
+            flows = [flow("client"), flow("pay", "x" * 9000), forged_line, flow("pay")]
+            await agent.say(flows=pb.FlowBatch(flows=flows))
+            await until(lambda: received(controller))
+            answers = [json.loads(answer.json) async for answer in controller.admin.Observe(pb.ObserveRequest())]
+            assert [answer["to"]["pod"] for answer in answers] == ["pay"]
+            assert controller.controller.flows.lost_on_nodes == 3
+        assert "\n2026-01-01 INFO" not in caplog.text
+
+    play(tmp_path, script)
+
+
+async def compiled(controller: Running) -> bool:
+    view = controller.controller.publisher.view
+    return view is not None and "shop/pay" in view.policy.pods
+
+
 async def received(controller: Running) -> bool:
     return controller.controller.flows.received > 0
 

@@ -47,6 +47,13 @@ def test_an_agent_is_its_node_s_and_gets_its_token_in_a_file_for_root() -> None:
     assert os.stat(token).st_mode & 0o777 == 0o600
 
 
+def test_a_node_can_ask_for_more_flags_of_its_agent() -> None:
+    node = {"metadata": {"name": "n1", "annotations": {programs.AGENT_FLAGS: "--proxy-grace 1 --map-entries ct=64"}}}
+    flags = programs.agent_flags(node)
+    assert programs.agent(NAMES, "n1", "x", flags).launch.argv[-4:] == ("--proxy-grace", "1", "--map-entries", "ct=64")
+    assert programs.agent_flags({"metadata": {"name": "n1"}}) == ()
+
+
 def test_a_proxy_is_ready_when_the_agent_knows_one_of_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[Any] = [{"proxyPids": [7]}, {"proxyPids": [7, 102]}]
 

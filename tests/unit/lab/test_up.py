@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from lab import fitness
 from lab import up as lab_up
 from lab.names import LabNames
-from lab.up import REFUSED, up
+from lab.up import FAILED, REFUSED, up
 
 GOOD = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
 BAD = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: shop}\nspec: {contianers: []}\n"
@@ -42,3 +43,13 @@ def test_references_that_lead_nowhere_are_refused(tmp_path: Path, capsys: pytest
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert up(LabNames("t"), [str(tmp_path / "gone.yaml")], mode="plain", workers=1) == REFUSED
     assert "gone.yaml: no such file" in capsys.readouterr().err
+
+
+def test_a_machine_that_lacks_something_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD, encoding="utf-8")
+    monkeypatch.setattr(lab_up.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(fitness, "faults", lambda: ["no cgroup v2: mount it"])
+    assert up(LabNames("t"), [str(tmp_path)], mode="plain", workers=1) == FAILED
+    assert "no cgroup v2: mount it" in capsys.readouterr().err

@@ -19,6 +19,13 @@ def test_all_files_go_in_one_request(weft: Weft, admin: FakeAdmin, tmp_path: Pat
     assert [document.text for document in admin.requests[0].documents] == ["b", "a"]
 
 
+def test_nothing_to_apply_is_said(weft: Weft, admin: FakeAdmin) -> None:
+    admin.reply = pb.ApplyReply(revision=2)
+    done = weft("apply", "-f", "-", input="# all commented out")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "no object was found" in done.stderr
+
+
 def test_a_refusal_is_four_and_one_line_each_on_standard_error(weft: Weft, admin: FakeAdmin) -> None:
     admin.reply = pb.ApplyReply(
         refused=[
@@ -33,7 +40,10 @@ def test_a_refusal_is_four_and_one_line_each_on_standard_error(weft: Weft, admin
 
 
 def test_warnings_are_no_failure(weft: Weft, admin: FakeAdmin) -> None:
-    admin.reply = pb.ApplyReply(warnings=[pb.Problem(object="MeshPolicy s/a", reason="selects nothing")])
+    admin.reply = pb.ApplyReply(
+        changes=[pb.Change(verb="created", kind="MeshPolicy", namespace="s", name="a")],
+        warnings=[pb.Problem(object="MeshPolicy s/a", reason="selects nothing")],
+    )
     done = weft("apply", "-f", "-", "--dry-run", "-o", "json", input="x")
     assert (done.exit_code, done.stderr) == (0, "warning: MeshPolicy s/a: selects nothing\n")
     assert json.loads(done.stdout)["warnings"][0]["reason"] == "selects nothing"

@@ -36,7 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Json]]:
     """Questions to the supervisor, answered with STATUS."""
     seen: list[tuple[str, Json]] = []
 
-    def call(target: Target, question: Json) -> Any:
+    def call(target: Target, question: Json, **_: float) -> Any:
         seen.append((target.lab_name, question))
         return STATUS
 
@@ -76,6 +76,13 @@ def test_exec_passes_arguments_untouched(
     done = weft_alone("lab", "exec", *given)
     assert done.exit_code == 0, done.output
     assert became == [["lab", "exec", "--name", "default", "shop/a", "--", *command]]
+
+
+@pytest.mark.parametrize("place", ["world", "node:node-1"])
+def test_exec_enters_the_places_that_are_no_pods(weft_alone: Weft, became: list[list[str]], place: str) -> None:
+    assert weft_alone("lab", "exec", place, "--", "id").exit_code == 0
+    assert weft_alone("lab", "exec", "-n", "shop", "world", "--", "id").exit_code == 0
+    assert [words[4] for words in became] == [place, "shop/world"]
 
 
 @pytest.mark.parametrize("given", [(), ("shop/a",), ("shop/a", "--"), ("a/b/c", "--", "x")])
