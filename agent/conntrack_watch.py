@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from agent.datapath.conntrack import sweep
@@ -49,15 +49,20 @@ class ConntrackWatch:
         self._in_thread = in_thread
         self._wanted = asyncio.Event()
         self._forget: dict[int, int] = {}
+        self._departed: dict[Address, int] = {}
         self._condemned: set[CtKey] = set()
         self.entries = 0
         self.collected = 0
         self.destroyed = 0
 
     def changed(self, enforced: Enforced) -> None:
-        """After a change: live flows of the flipped endpoints, and entries of removed ones, are looked for."""
+        """After a change: flows of flipped endpoints are looked for, and those of removed ones and of lost peers.
+
+        A peer's flows do not wait for the endpoint's epoch: another pod with other rights may get its address.
+        """
         outcome = enforced.outcome
-        if outcome.flipped or outcome.removed:
+        self._departed |= dict.fromkeys(outcome.departed, _now_ns())
+        if outcome.flipped or outcome.removed or outcome.departed:
             self._wanted.set()
 
     def forget(self, endpoint: int) -> None:
@@ -91,22 +96,34 @@ class ConntrackWatch:
         realized = self._enforcer.reconciler.realized
         endpoints = dict(realized.endpoint)
         forget, self._forget = self._forget, {}
+        departed, self._departed = self._departed, {}
         found = sweep(flows, now_ns=_now_ns(), epochs={number: entry.epoch for number, entry in endpoints.items()})
         dead = set(found.dead)
         dead.update(key for key, entry in flows if entry.created_ns < forget.get(key.endpoint, 0))
-        settled = self._condemned & {key for key, _ in flows}
+        if departed:
+            dead.update(key for key, entry in flows if entry.created_ns < departed.get(_ends(key)[1][0], 0))
+        settled = self._condemned & {key for key, _ in found.stale}
         doomed: list[Condemned] = []
         if found.stale:
             doomed = await self._in_thread(lambda: condemned(found.stale, self._question(endpoints)))
             doomed = [item for item in doomed if item.key not in dead and item.key not in settled]
-        remove = list(dead | settled)
+        remove = {key: entry.created_ns for key, entry in flows if key in dead or key in settled}
         if remove:
-            await self._in_thread(lambda: self._table.delete_many(remove))
-            self.collected += len(remove)
+            self.collected += await self._in_thread(lambda: self._remove(remove))
         self._condemned = {item.key for item in doomed}
         if doomed:
             await self._in_thread(lambda: self._end(doomed))
         return doomed
+
+    def _remove(self, flows: Mapping[CtKey, int]) -> int:
+        """The very flows that were looked at, by when they began: a new one may have taken a tuple since."""
+        count = 0
+        for key, created_ns in flows.items():
+            held = self._table.get(key)
+            if held is not None and held.created_ns == created_ns:
+                self._table.delete(key)
+                count += 1
+        return count
 
     def _question(self, endpoints: dict[int, EndpointEntry]) -> Question:
         want = self._enforcer.want

@@ -17,7 +17,7 @@ from agent.desired import Desired, DesiredEndpoint
 from agent.moves import Moves, moves
 from agent.policysets import Allocation, Content, allocate, keys_of
 from agent.realized import Realized
-from mesh.model import ANY_IDENTITY, PolicyKey
+from mesh.model import ANY_IDENTITY, Address, PolicyKey
 
 EPOCH_MASK = 0xFFFF_FFFF
 
@@ -46,11 +46,15 @@ class Plan:
     """Endpoints whose epoch grows: their live flows are asked again."""
     removed: frozenset[int]
     """Endpoints whose entries go."""
+    departed: frozenset[Address]
+    """Addresses whose owner is gone: whoever gets one next must not inherit the flows that others had with it."""
     unused_sets: frozenset[int]
     """Sets that nobody uses once the steps are done; deleted after a grace."""
     unused_backends: frozenset[int]
     set_numbers: Mapping[PolicyKey, int]
     next_set: int
+    moved: frozenset[Address]
+    """Addresses that go from one identity to another."""
     renamed: frozenset[tuple[int, int]]
     """Identities that addresses leave, with those that they get: the proxy has to treat the two alike meanwhile."""
 
@@ -111,10 +115,12 @@ def plan(
         steps=tuple(s for s in steps if not _empty(s)),
         flipped=frozenset(n for n, e in {**flips, **bumps}.items() if _epoch(have, n) not in (None, e.epoch)),
         removed=frozenset(n for n in have.endpoint if n not in final),
+        departed=frozenset(key.prefix.network_address for key in gone if key.prefix.num_addresses == 1),
         unused_sets=frozenset(n for n in (*have.sets, *allocation.fresh) if n not in used),
         unused_backends=services.unused,
         set_numbers=allocation.numbers,
         next_set=allocation.next_number,
+        moved=moved.hosts,
         renamed=moved.pairs,
     )
 

@@ -17,7 +17,7 @@ from agent.desired import Desired
 from agent.plan import Hooks, Plan, Step, plan
 from agent.policysets import keys_of
 from agent.realized import TABLES, Realized
-from mesh.model import PolicyKey, PolicySet
+from mesh.model import Address, PolicyKey, PolicySet
 
 SET_GRACE_S = 2.0
 """Longer than any packet can be between reading an endpoint's set number and looking the set up."""
@@ -34,6 +34,7 @@ class Outcome:
     changed: bool
     flipped: frozenset[int]
     removed: frozenset[int]
+    departed: frozenset[Address]
     set_numbers: Mapping[PolicyKey, int]
 
 
@@ -61,8 +62,8 @@ class Reconciler:
         self._unused_sets: dict[int, float] = {}
         self._unused_backends: dict[int, float] = {}
         self._ghosts: set[int] = set()
-        self._explain: dict[int, PolicySet] = {}
-        self._explain_until: dict[int, float] = {}
+        self._explain: dict[tuple[int, int], PolicySet] = {}
+        self._explain_until: dict[tuple[int, int], float] = {}
         self.realized = Realized()
 
     def read_back(self) -> None:
@@ -75,9 +76,9 @@ class Reconciler:
         used = {entry.policy_set for entry in realized.endpoint.values()}
         self._next_set = max(self._next_set, *used, *realized.sets, 0) + (1 if used or realized.sets else 0)
 
-    def policy_of(self, set_number: int) -> PolicySet | None:
-        """The policy behind a set number, for explaining events."""
-        return self._explain.get(set_number)
+    def policy_of(self, set_number: int, endpoint: int) -> PolicySet | None:
+        """An endpoint's policy behind a set number, for explaining events: equal sets may have different reasons."""
+        return self._explain.get((set_number, endpoint))
 
     def configure(self, flags: int) -> None:
         config = replace(self._config, flags=flags)
@@ -108,7 +109,11 @@ class Reconciler:
         self.configure(want.config_flags)
         self._remember(todo, want, now)
         return Outcome(
-            changed=bool(todo.steps), flipped=todo.flipped, removed=todo.removed, set_numbers=todo.set_numbers
+            changed=bool(todo.steps),
+            flipped=todo.flipped,
+            removed=todo.removed,
+            departed=todo.departed,
+            set_numbers=todo.set_numbers,
         )
 
     def enforce(self, want: Desired, now: float) -> Outcome:
@@ -133,9 +138,9 @@ class Reconciler:
             self._delete("backend", backends)
             for number in backends:
                 del self._unused_backends[number]
-        for number in [n for n, until in self._explain_until.items() if now >= until]:
-            del self._explain_until[number]
-            self._explain.pop(number, None)
+        for pair in [pair for pair, until in self._explain_until.items() if now >= until]:
+            del self._explain_until[pair]
+            self._explain.pop(pair, None)
         return len(sets) + len(backends)
 
     def sweep_due(self) -> bool:
@@ -218,10 +223,14 @@ class Reconciler:
     def _remember(self, todo: Plan, want: Desired, now: float) -> None:
         self._unused_sets = {n: self._unused_sets.get(n, now) for n in todo.unused_sets}
         self._unused_backends = {n: self._unused_backends.get(n, now) for n in todo.unused_backends}
-        for key, number in todo.set_numbers.items():
-            self._explain[number] = want.policies[key]
-            self._explain_until.pop(number, None)
-        in_use = set(todo.set_numbers.values())
-        for number in self._explain:
-            if number not in in_use:
-                self._explain_until.setdefault(number, now + EXPLAIN_S)
+        meant = {
+            (todo.set_numbers[endpoint.policy], number): want.policies[endpoint.policy]
+            for number, endpoint in want.endpoints.items()
+            if endpoint.policy is not None
+        }
+        self._explain |= meant
+        for pair in self._explain:
+            if pair in meant:
+                self._explain_until.pop(pair, None)
+            else:
+                self._explain_until.setdefault(pair, now + EXPLAIN_S)

@@ -5,6 +5,7 @@
  */
 #define L3 ETH_HLEN			/* all links that we hang on are Ethernet */
 #define MAX_EXTENSION_HEADERS 6
+#define ICMP6_ROUTER_ADVERTISEMENT 134
 
 #ifndef ETH_P_ARP
 #define ETH_P_ARP 0x0806
@@ -104,6 +105,9 @@ static __always_inline int parse_inner(struct __sk_buff *skb, struct packet *p)
 		protocol = ip6.nexthdr;
 		at += sizeof(ip6);
 	}
+	/* An error goes to the sender of what it quotes. Else a quoted flow would be a way to any other destination. */
+	if (!same_addr(p->key.saddr, p->outer_daddr))
+		return -DROP_MALFORMED;
 	if (bpf_skb_load_bytes(skb, at, &l4, sizeof(l4)) < 0)
 		return -DROP_MALFORMED;
 	p->key.protocol = protocol;
@@ -170,7 +174,7 @@ static __always_inline int parse_icmp6(struct __sk_buff *skb, struct packet *p, 
 		p->kind = KIND_ERROR;
 		return parse_inner(skb, p);
 	case 133:			/* RFC 4861 section 6.1, 7.1: hop limit 255 proves that it was not forwarded */
-	case 134:
+	case ICMP6_ROUTER_ADVERTISEMENT:
 	case 135:
 	case 136:
 		if (hop_limit != 255)

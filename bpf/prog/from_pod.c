@@ -4,6 +4,18 @@
  * the proxy what egress or the destination's ingress wants seen. Here, because bpf_sk_assign works at tc ingress alone.
  */
 
+/* The record of this packet becomes one of the destination's, which denied it. */
+static __always_inline void record_as_ingress(struct packet *p, const struct endpoint_entry *peer, u32 peer_id,
+					      const struct policy_answer *answer)
+{
+	p->peer_endpoint = p->key.endpoint;
+	p->key.endpoint = peer_id;
+	p->key.direction = DIR_INGRESS;
+	p->policy_set = peer->policy_set;
+	p->rules_peer = answer->rules_peer;
+	p->rules_any = answer->rules_any;
+}
+
 /* A flow's first packet. VERDICT_ALLOW, VERDICT_REDIRECT (hand over) or a negative drop reason. */
 static __always_inline int from_pod_new(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg,
 					const struct endpoint_entry *ep)
@@ -31,15 +43,23 @@ static __always_inline int from_pod_new(struct __sk_buff *skb, struct packet *p,
 	if (verdict == VERDICT_REDIRECT)
 		flags = CT_PROXIED;
 
-	/* Would the destination's ingress want the proxy? Its deny is tc_to_pod's to give. */
+	/* Would the destination's ingress want the proxy? Its deny is tc_to_pod's to give, except to the proxy: that
+	 * would accept a connection which has no server. */
 	peer_id = endpoint_by_addr(p->key.daddr);
 	p->peer_endpoint = peer_id;
 	if (peer_id && peer_id != p->key.endpoint && p->key.protocol == IPPROTO_TCP) {
 		struct policy_answer answer;
 
 		peer = endpoint_get(peer_id);
-		if (peer && policy_verdict(peer->policy_set, DIR_INGRESS, p->src_identity, p->key.protocol,
-					   p->key.dport, &answer) == VERDICT_REDIRECT)
+		verdict = VERDICT_ALLOW;
+		if (peer)
+			verdict = policy_verdict(peer->policy_set, DIR_INGRESS, p->src_identity, p->key.protocol,
+						 p->key.dport, &answer);
+		if (flags && (verdict == -DROP_POLICY_DENY || verdict == -DROP_POLICY_DEFAULT)) {
+			record_as_ingress(p, peer, peer_id, &answer);
+			return verdict;
+		}
+		if (verdict == VERDICT_REDIRECT)
 			flags = CT_PROXIED;
 	}
 	if (flags && is_syn(p)) {
@@ -79,8 +99,8 @@ static __always_inline int from_pod_known(struct __sk_buff *skb, struct packet *
 	}
 	p->service = entry->service;
 	if (p->kind == KIND_ERROR) {
-		/* About a packet of the proxy's: the proxy's socket must hear of it. */
-		if (entry->flags & CT_UPSTREAM)
+		/* About a packet of the proxy's, on either leg: the proxy's socket must hear of it. */
+		if (entry->flags & CT_PROXIED)
 			skb->mark = cfg->mark_to_proxy;
 		return VERDICT_ALLOW;
 	}
@@ -118,6 +138,23 @@ static __always_inline int from_pod_decide(struct __sk_buff *skb, struct packet 
 	return verdict;
 }
 
+/*
+ * ARP, neighbour discovery and MLD are between a pod and its node. A router forwards neighbour discovery like anything
+ * else, so it would be a way past policy to everywhere; and a pod advertises itself at most, never a router.
+ */
+static __always_inline int from_pod_link(const struct packet *p, const struct endpoint_entry *ep)
+{
+	if (!p->key.protocol)
+		return 0;		/* ARP */
+	if (!is_unspecified(p->key.saddr) && !is_link_local(p->key.saddr) && !endpoint_owns(ep, p->key.saddr))
+		return -DROP_SPOOFED_SOURCE;
+	if (p->icmp_type == ICMP6_ROUTER_ADVERTISEMENT)
+		return -DROP_MALFORMED;
+	if (!is_multicast(p->key.daddr) && ipcache_identity(p->key.daddr) != IDENTITY_HOST)
+		return -DROP_MALFORMED;
+	return 0;
+}
+
 int tc_from_pod(struct __sk_buff *skb)
 {
 	const struct node_config *cfg = node_config_get();
@@ -142,8 +179,11 @@ int tc_from_pod(struct __sk_buff *skb)
 	p->key.endpoint = id;
 	if (!ep)
 		verdict = -DROP_NO_POLICY;
-	if (!verdict && p->kind == KIND_LINK)
-		return TC_ACT_OK;
+	if (!verdict && p->kind == KIND_LINK) {
+		verdict = from_pod_link(p, ep);
+		if (!verdict)
+			return TC_ACT_OK;
+	}
 	if (!verdict)
 		verdict = from_pod_decide(skb, p, cfg, ep);
 	if (verdict < 0)

@@ -41,6 +41,25 @@ static __always_inline int to_pod_from_proxy(struct __sk_buff *skb, struct packe
 	return verdict < 0 ? verdict : VERDICT_ALLOW;
 }
 
+/*
+ * Does the packet bear an address of this node without coming from it? tc_from_pod and tc_from_net have seen to that on
+ * their interfaces; a pod that is not enrolled, or an interface that is no uplink, passes neither.
+ */
+static __always_inline bool to_pod_borrowed(const struct __sk_buff *skb, const struct packet *p)
+{
+	u32 came_in = skb->ingress_ifindex;
+	struct endpoint_entry *peer;
+
+	if (!came_in)
+		return false;		/* made in this namespace, by the node or the proxy */
+	if (p->src_identity == IDENTITY_HOST)
+		return true;
+	if (!p->peer_endpoint)
+		return false;
+	peer = endpoint_get(p->peer_endpoint);
+	return !peer || peer->ifindex != came_in;
+}
+
 static __always_inline int to_pod_new(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg,
 				      const struct endpoint_entry *ep)
 {
@@ -50,6 +69,8 @@ static __always_inline int to_pod_new(struct __sk_buff *skb, struct packet *p, c
 	p->src_identity = ipcache_identity(p->key.saddr);
 	p->dst_identity = endpoint_identity(ep, p->is_v4);
 	p->peer_endpoint = endpoint_by_addr(p->key.saddr);
+	if (to_pod_borrowed(skb, p))
+		return -DROP_SPOOFED_SOURCE;
 	verdict = policy_of_flow(p, ep, DIR_INGRESS, p->key.dport);
 	if (verdict < 0)
 		return verdict;
@@ -159,7 +180,7 @@ int tc_to_pod(struct __sk_buff *skb)
 	if (!verdict && p->kind == KIND_LINK)
 		return TC_ACT_OK;
 	if (!verdict)
-		verdict = to_pod_decide(skb, p, cfg, ep, mark == cfg->mark_from_proxy);
+		verdict = to_pod_decide(skb, p, cfg, ep, mark == cfg->mark_from_proxy && !skb->ingress_ifindex);
 	if (verdict < 0)
 		return drop_packet(skb, p, cfg, ep, -verdict, HOOK_TO_POD, DIR_INGRESS);
 	count(DROP_NONE, DIR_INGRESS, skb->len);

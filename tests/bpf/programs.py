@@ -71,21 +71,35 @@ class Bench:
     programs: dict[str, int] = field(default_factory=dict)
 
     def run(
-        self, program: str, packet: bytes, *, mark: int = 0, ifindex: int | None = None, repeat: int = 1
+        self,
+        program: str,
+        packet: bytes,
+        *,
+        mark: int = 0,
+        ifindex: int | None = None,
+        came_in: int = 0,
+        repeat: int = 1,
     ) -> Outcome:
-        """One packet through one program, with the events that came out of it."""
-        run = self.raw(program, packet, mark=mark, ifindex=ifindex, repeat=repeat)
+        """One packet through one program, with the events that came out of it. `came_in`: 0, made in this namespace."""
+        run = self.raw(program, packet, mark=mark, ifindex=ifindex, came_in=came_in, repeat=repeat)
         events: list[FlowEvent] = []
         self.datapath.read_events(events.append, limit=10_000)
         last = events[-1] if events else None
         return Outcome(run.retval, last.reason if last else 0, last.verdict if last else 0, run.data, tuple(events))
 
     def raw(
-        self, program: str, packet: bytes, *, mark: int = 0, ifindex: int | None = None, repeat: int = 1
+        self,
+        program: str,
+        packet: bytes,
+        *,
+        mark: int = 0,
+        ifindex: int | None = None,
+        came_in: int = 0,
+        repeat: int = 1,
     ) -> libbpf.TestRun:
         context = bytearray(192)
         struct.pack_into("=I", context, 8, mark)
-        struct.pack_into("=I", context, 40, ifindex or self.ifindex)
+        struct.pack_into("=II", context, 36, came_in, ifindex or self.ifindex)
         return libbpf.program_test_run(self.programs[program], packet, bytes(context), repeat=repeat)
 
     def reset(self) -> None:

@@ -37,6 +37,9 @@ CASES = [
 def test_flags_of_both_chains_are_united(bench: Bench, version: int, peer: int, everybody: int, reason: int) -> None:
     for direction, program in ((layouts.DIR_EGRESS, "tc_from_pod"), (layouts.DIR_INGRESS, "tc_to_pod")):
         egress = direction == layouts.DIR_EGRESS
+        bench.reset()
+        if egress:  # the destination is a pod of this node, and open
+            bench.policy(ALLOW, direction=layouts.DIR_INGRESS)
         if peer:
             bench.policy(peer, direction=direction, identity=PEER_IDENTITY, protocol=TCP, port=80, bits=16)
         if everybody:
@@ -66,6 +69,23 @@ def test_http_rules_never_open_what_the_proxy_cannot_see(bench: Bench) -> None:
     bench.policy(HTTP_ALLOW, direction=layouts.DIR_EGRESS)
     packet = programs.frame(ADDRESS[4], PEER_ADDRESS[4], UDP, programs.udp(3000, 53))
     assert bench.run("tc_from_pod", packet).reason == PROXY
+
+
+@pytest.mark.parametrize(("flags", "reason"), [(0, DEFAULT), (DENY, layouts.DROP_POLICY_DENY)])
+def test_the_proxy_takes_no_connection_that_a_pod_of_this_node_refuses(bench: Bench, flags: int, reason: int) -> None:
+    """Egress wants the proxy, the destination denies at L4: a reset now, not a connection without a server."""
+    bench.policy(HTTP_ALLOW, direction=layouts.DIR_EGRESS, rules=71)
+    if flags:
+        bench.policy(flags, direction=layouts.DIR_INGRESS, identity=programs.POD_IDENTITY, rules=72)
+    seen = bench.run("tc_from_pod", programs.frame(ADDRESS[4], PEER_ADDRESS[4], TCP, programs.tcp(3000, 80)))
+    assert (seen.reason, seen.action) == (reason, programs.TC_REDIRECT)
+    event = seen.events[-1]
+    assert (event.direction, event.endpoint, event.peer_endpoint) == (
+        layouts.DIR_INGRESS,
+        programs.PEER,
+        programs.POD,
+    )
+    assert (event.policy_set, event.rules_peer, event.rules_any) == (programs.POD_SET, 72 if flags else 0, 0)
 
 
 def test_the_record_names_the_rules_of_both_chains(bench: Bench) -> None:

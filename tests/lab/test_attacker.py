@@ -85,6 +85,20 @@ def test_extension_headers_do_not_hide_ports(mesh: Cluster) -> None:
         attack(mesh, "extensions", mesh.address("t/server-a", 6), "9090")
 
 
+def test_neighbour_discovery_carries_nothing_away(mesh: Cluster) -> None:
+    """To a pod of the other node, in another pod's name, and as a router."""
+    with counting(mesh, "malformed", 5), counting(mesh, "spoofed-source", 8):
+        attack(mesh, "discovery", mesh.address("t/server-b", 6), mesh.address("t/client-a", 6))
+
+
+def test_errors_carry_nothing_to_third_parties(mesh: Cluster) -> None:
+    """A pod may always talk to its node, so it always has a flow to quote."""
+    node = next(row for row in mesh.json("node", "list") if row["name"] == "node-a")
+    asked = next(address for address in node["addresses"] if ":" not in address)
+    with counting(mesh, "malformed", 2):
+        attack(mesh, "errors", mesh.address("t/server-b"), asked)
+
+
 def test_mapped_sockets_meet_the_same_policy(mesh: Cluster) -> None:
     answers = attack(mesh, "mapped", mesh.address("t/server-a"), "9999")
     assert answers == {"tcp": "EPERM", "udp": "EPERM"}

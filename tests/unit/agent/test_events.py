@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
+from agent import events
 from agent.datapath.fake import FakeDatapath
 from agent.events import EventReader
 from agent.flows import FlowLog
@@ -42,3 +45,31 @@ def test_what_the_kernel_lost_is_counted_once(monkeypatch: object) -> None:
     reader._count_lost()
     assert flows.lost_total == 7
     datapath.close()
+
+
+def test_a_flood_of_events_leaves_the_agent_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as the ring gives, but with a pause after each handful."""
+
+    async def story() -> None:
+        monkeypatch.setattr(events, "BREATH_S", 0.05)
+        datapath = FakeDatapath()
+        reader = EventReader(datapath, names, FlowLog(), "node-1")
+        taken: list[int] = []
+
+        def endless(take: object, *, limit: int) -> int:
+            taken.append(limit)
+            return limit
+
+        monkeypatch.setattr(datapath, "read_events", endless)
+        running = asyncio.ensure_future(reader.run())
+        datapath.announce(EVENT)
+        await until(lambda: len(taken) >= 3)
+        started = asyncio.get_running_loop().time()
+        seen = len(taken)
+        await until(lambda: len(taken) >= seen + 4)
+        assert asyncio.get_running_loop().time() - started >= 3 * 0.05
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        datapath.close()
+
+    asyncio.run(story())

@@ -12,6 +12,7 @@ from agent.datapath.interface import DatapathError, MapFull
 from agent.desired import Numbers, desired
 from agent.reconcile import SET_GRACE_S, Reconciler
 from agent.state import NodeState
+from mesh.model import DirectionPolicy, RuleRef
 from tests.support import nodes
 
 TABLES = ("ipcache", "endpoint", "endpoint_by_ifindex", "endpoint_by_address", "endpoint_by_netns", "policy", "service")
@@ -103,9 +104,34 @@ def test_a_set_that_was_left_goes_after_its_grace_and_stays_explained() -> None:
     assert old.policy_set in {key.set for key, _ in datapath.tables.policy.items()}
     reconciler.sweep(10.0 + SET_GRACE_S)
     assert old.policy_set not in {key.set for key, _ in datapath.tables.policy.items()}
-    assert reconciler.policy_of(old.policy_set) is not None
+    assert reconciler.policy_of(old.policy_set, 1) is not None
     reconciler.sweep(1000.0)
-    assert reconciler.policy_of(old.policy_set) is None
+    assert reconciler.policy_of(old.policy_set, 1) is None
+
+
+def test_pods_that_share_a_set_are_explained_by_their_own_policies() -> None:
+    """Two policies that deny everything compile to the same entries; a record must not name the other pod's."""
+    datapath = FakeDatapath()
+    reconciler = make(datapath)
+    closed = {
+        key: replace(
+            nodes.policy(key),
+            ingress=DirectionPolicy(
+                default_deny=True, selected_by=(RuleRef(policy=f"shop/{key}", kind="NetworkPolicy"),), rules=()
+            ),
+        )
+        for key in ("a", "b")
+    }
+    pods = [nodes.pod("p0", "10.9.0.1", 300, "a"), nodes.pod("p1", "10.9.0.2", 301, "b")]
+    held = nodes.snapshot(pods=pods, policies=closed.values())
+    state = nodes.node(held, nodes.local("p0", 1, 11), nodes.local("p1", 2, 12))
+    reconciler.enforce(desired(state, Numbers()), 0.0)
+    one, two = datapath.tables.endpoint.get(1), datapath.tables.endpoint.get(2)
+    assert one is not None
+    assert two is not None
+    assert one.policy_set == two.policy_set
+    assert reconciler.policy_of(one.policy_set, 1) == closed["a"]
+    assert reconciler.policy_of(two.policy_set, 2) == closed["b"]
 
 
 def test_a_flip_is_one_write_of_set_and_epoch() -> None:
