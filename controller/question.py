@@ -47,7 +47,9 @@ class End:
         answer: Json = {"identity": int(self.identity)}
         if self.pod is not None:
             answer |= {
-                "namespace": self.pod.namespace, "pod": self.pod.name, "node": self.pod.node,
+                "namespace": self.pod.namespace,
+                "pod": self.pod.name,
+                "node": self.pod.node,
                 "serviceAccount": self.pod.service_account,
             }
         for key, value in (("ip", self.address), ("port", self.port), ("service", self.service)):
@@ -113,16 +115,18 @@ class Directory:
             return [self._address_end(block.network_address, port)]
         found = {self._around(block)}
         found |= {entry for prefix, entry in self._view.policy.prefixes.items() if contains(block, prefix)}
-        return [
-            End(identity=number, version=block.version, address=str(block), port=port) for number in sorted(found)
-        ]
+        return [End(identity=number, version=block.version, address=str(block), port=port) for number in sorted(found)]
 
     def _address_end(self, address: Address, port: int) -> End:
         entry = self._view.ipcache.get(host_prefix(address))
         pod = self._view.policy.pods.get(entry.pod) if entry is not None and entry.pod else None
         return End(
-            identity=self._view.policy.identity_at(address), pod=pod, version=address.version, address=str(address),
-            port=port, node=entry.node if entry is not None and pod is None else "",
+            identity=self._view.policy.identity_at(address),
+            pod=pod,
+            version=address.version,
+            address=str(address),
+            port=port,
+            node=entry.node if entry is not None and pod is None else "",
         )
 
     def _around(self, block: Prefix) -> IdentityId:
@@ -146,8 +150,13 @@ class Directory:
             end = self._address_end(backend.address, backend.port)
             found.append(
                 End(
-                    identity=end.identity, pod=end.pod, version=end.version, address=end.address, port=end.port,
-                    service=service.key, node=end.node,
+                    identity=end.identity,
+                    pod=end.pod,
+                    version=end.version,
+                    address=end.address,
+                    port=end.port,
+                    service=service.key,
+                    node=end.node,
                 )
             )
         if not found:

@@ -137,9 +137,7 @@ class MeshService(mesh_pb2_grpc.MeshServicer):
             raise _StreamOver(f"node {peer.node} was deleted; join again with a token")
         if registered.key_hash != peer.key_hash:
             raise _StreamOver(f"node {peer.node} has joined with another key since; join again with a token")
-        link = self._parts.fleet.connect(
-            peer.node, peer.key_hash, features.shared(hello.features), hello.revision
-        )
+        link = self._parts.fleet.connect(peer.node, peer.key_hash, features.shared(hello.features), hello.revision)
         if isinstance(link, str):
             raise _StreamOver(link)
         return link
@@ -333,8 +331,11 @@ def _certified(parts: MeshParts, request: pb.JoinRequest, peer: NodePeer | None)
     else:
         presented = tokens.read(request.token)
         objection = objection_to_join(
-            node=request.node, key_hash=signing.key_hash, presented=presented,
-            token=parts.store.token(presented.name) if presented else None, registered=registered,
+            node=request.node,
+            key_hash=signing.key_hash,
+            presented=presented,
+            token=parts.store.token(presented.name) if presented else None,
+            registered=registered,
             now_s=int(now.timestamp()),
         )
         used = presented.name if presented else ""

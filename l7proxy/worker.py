@@ -185,6 +185,7 @@ class Worker:
         self.heads.forget_verdicts()
         self.counters.revision = view.revision
         for client in list(self.clients):
+            client.facts = self._authorizer.current(client.facts)
             pair = self._authorizer.pair(client.facts)
             client.reauthorize(pair)
             if pair.blocked is not None:
@@ -238,6 +239,7 @@ class Worker:
     async def _serve(self, made: socket.socket, facts: ConnectionFacts) -> None:
         """Hand the socket to a transport. The only task of a connection, and it ends here."""
         pool = self._running_pool()
+        facts = self._authorizer.current(facts)
         shelf = pool.shelf(facts.pool_key)
         factory = partial(ClientProtocol, self, self._authorizer.pair(facts), facts, shelf, self._on_gone)
         try:

@@ -92,6 +92,11 @@ def merge_slashes(path: str) -> str:
     return path
 
 
+def without_parameters(path: str) -> str:
+    """The path as Java containers see it: `/a;v=1/b` is `/a/b` to them. Deny rules look at this spelling too."""
+    return "/".join(segment.partition(";")[0] for segment in path.split("/"))
+
+
 def normalize_host(raw: str) -> str:
     """A Host header or authority as policy compares it: lower case, without port and without the root's dot."""
     host = raw.strip().lower()

@@ -7,8 +7,10 @@ user can write reaches Python's `re`.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import re2
+if TYPE_CHECKING:
+    import re2
 
 MAX_PATTERN_BYTES = 1024
 _MAX_MEMORY_BYTES = 1 << 20
@@ -20,6 +22,8 @@ class PatternRefused(ValueError):
 
 
 def _options() -> re2.Options:
+    import re2
+
     options = re2.Options()
     options.log_errors = False
     options.never_capture = True
@@ -34,6 +38,8 @@ class Pattern:
     __slots__ = ("_compiled", "text")
 
     def __init__(self, text: str) -> None:
+        import re2  # three megabytes that a process without any pattern does without
+
         self.text = text
         try:
             # Bytes, because text that came off the wire may hold what is not UTF-8; it must be compared, not raise.

@@ -10,7 +10,7 @@ A verdict also counts how often it was given, by status; `tally.Tallies` turns t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from l7proxy.core.facts import ConnectionFacts
@@ -84,6 +84,9 @@ class VerdictMemory:
     """How many verdicts all pairs together remember: paths are the clients' choice, memory is ours."""
 
     LIMIT = 8192
+    LONGEST = 1024
+    """Bytes of a path and of the headers that rules look at, above which a verdict is not worth remembering: the two
+    limits together keep clients that never ask the same twice from filling the node's memory."""
 
     __slots__ = ("_count", "_pairs")
 
@@ -106,7 +109,16 @@ class Pair:
     """Verdicts for one source, destination and port, under one view."""
 
     __slots__ = (
-        "_halves", "_judged", "_memory", "_values", "blocked", "destination", "facts", "revision", "service", "source",
+        "_halves",
+        "_judged",
+        "_memory",
+        "_values",
+        "blocked",
+        "destination",
+        "facts",
+        "revision",
+        "service",
+        "source",
     )
 
     def __init__(self, facts: ConnectionFacts, view: ProxyView, memory: VerdictMemory | None = None) -> None:
@@ -145,7 +157,10 @@ class Pair:
         source, destination = IdentityId(facts.source_identity), IdentityId(facts.destination_identity)
         asked = decide(
             FlowQuery(
-                source=source, destination=destination, protocol=Protocol.TCP, port=facts.destination_port,
+                source=source,
+                destination=destination,
+                protocol=Protocol.TCP,
+                port=facts.destination_port,
                 same_pod=self._same_pod(),
             ),
             egress=chosen[Direction.EGRESS],
@@ -176,8 +191,9 @@ class Pair:
         verdict = self._judged.get(key)
         if verdict is None:
             verdict = self._decide(head, values or [])
-            self._memory.add(self)
-            self._judged[key] = verdict
+            if len(head.path) + sum(len(value) for _, value in values or ()) <= VerdictMemory.LONGEST:
+                self._memory.add(self)
+                self._judged[key] = verdict
         return verdict
 
     def forget(self) -> None:
@@ -199,16 +215,25 @@ class Pair:
         )
         if self.blocked is not None:
             return Denial(
-                pair=self, request=request, rules=self.blocked.rules, layer=Layer.L3L4,
-                direction=self.blocked.direction, reason=self.blocked.reason,
+                pair=self,
+                request=_told(request),
+                rules=self.blocked.rules,
+                layer=Layer.L3L4,
+                direction=self.blocked.direction,
+                reason=self.blocked.reason,
             )
         said = {direction: half.decide(request) for direction, half in self._halves.items()}
         decision = combine(said.get(Direction.EGRESS), said.get(Direction.INGRESS))
+        request = _told(request)
         if decision.verdict is Verdict.ALLOW:
             return Permit(pair=self, request=request, rules=decision.decided_by, layer=decision.layer)
         direction, reason = _denied_where(decision)
         return Denial(
-            pair=self, request=request, rules=decision.decided_by, layer=decision.layer, direction=direction,
+            pair=self,
+            request=request,
+            rules=decision.decided_by,
+            layer=decision.layer,
+            direction=direction,
             reason=reason,
         )
 
@@ -223,20 +248,40 @@ class Authorizer:
         self.view: ProxyView | None = None
         self._pairs: dict[tuple[object, ...], Pair] = {}
         self._memory = VerdictMemory()
+        self._moved: dict[str, int] = {}
 
     def swap(self, view: ProxyView) -> None:
         self.view = view
+        self._moved = {str(address): int(identity) for address, identity in view.moved.items()}
         self._pairs = {}
         self._memory = VerdictMemory()
+
+    def current(self, facts: ConnectionFacts) -> ConnectionFacts:
+        """The same with the identities that both addresses have now."""
+        if not self._moved:
+            return facts
+        source = self._moved.get(facts.source_ip, facts.source_identity)
+        destination = self._moved.get(facts.destination_ip, facts.destination_identity)
+        if (source, destination) == (facts.source_identity, facts.destination_identity):
+            return facts
+        return replace(facts, source_identity=source, destination_identity=destination)
 
     def pair(self, facts: ConnectionFacts) -> Pair:
         """Only after the first view has come: without one nothing can be authorised, so nothing is accepted."""
         if self.view is None:
             raise RuntimeError("no policy has been received yet")
+        facts = self.current(facts)
         key = (
-            facts.source_ip, facts.destination_ip, facts.destination_port, facts.source_identity,
-            facts.destination_identity, facts.source_endpoint, facts.destination_endpoint, facts.egress,
-            facts.ingress, facts.service,
+            facts.source_ip,
+            facts.destination_ip,
+            facts.destination_port,
+            facts.source_identity,
+            facts.destination_identity,
+            facts.source_endpoint,
+            facts.destination_endpoint,
+            facts.egress,
+            facts.ingress,
+            facts.service,
         )
         pair = self._pairs.get(key)
         if pair is None:
@@ -254,15 +299,21 @@ def _denied_where(decision: Decision) -> tuple[Direction, str]:
     return Direction.INGRESS, "policy-deny"
 
 
+def _told(request: HttpRequest) -> HttpRequest:
+    """What flow records tell of a request: a verdict waits for its record, the client's headers need not."""
+    if not request.headers and len(request.path) <= VerdictMemory.LONGEST:
+        return request
+    return replace(request, headers=(), path=request.path[: VerdictMemory.LONGEST])
+
+
 def _headers_in(policy: DirectionPolicy) -> set[str]:
-    return {
-        header.name.lower() for rule in policy.rules for match in rule.http or () for header in match.headers
-    }
+    return {header.name.lower() for rule in policy.rules for match in rule.http or () for header in match.headers}
 
 
 def _finder(names: set[str]) -> re.Pattern[bytes] | None:
-    """Finds the fields that some rule looks at, names in any case. Compiled by pair, never from a user's pattern."""
+    """Finds the fields that some rule looks at, names in any case, dash or underscore. No user's pattern gets in."""
     if not names:
         return None
-    either = b"|".join(re.escape(name.encode("ascii", "replace")) for name in sorted(names))
+    spelt = (re.escape(name.encode("ascii", "replace").replace(b"_", b"-")) for name in sorted(names))
+    either = b"|".join(name.replace(rb"\-", b"[-_]") for name in spelt)
     return re.compile(rb"(?i:\r\n(" + either + rb")):([^\r\n]*)")

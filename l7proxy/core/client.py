@@ -34,9 +34,33 @@ _METHOD = re.compile(rb"\r\Z|[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: |\Z)")
 
 class ClientConnection:
     __slots__ = (
-        "active", "answered", "authority", "began", "body_left", "bytes_in", "bytes_out", "chunks", "close_after",
-        "dressed", "eof", "facts", "head", "held", "outbox", "pair", "paused", "phase", "pipe", "retried", "shelf",
-        "site", "stalled", "started", "upstream", "verdict", "witness",
+        "active",
+        "answered",
+        "authority",
+        "began",
+        "body_left",
+        "bytes_in",
+        "bytes_out",
+        "chunks",
+        "close_after",
+        "dressed",
+        "eof",
+        "facts",
+        "head",
+        "held",
+        "outbox",
+        "pair",
+        "paused",
+        "phase",
+        "pipe",
+        "retried",
+        "shelf",
+        "site",
+        "stalled",
+        "started",
+        "upstream",
+        "verdict",
+        "witness",
     )
 
     def __init__(self, site: Site, pipe: Pipe, pair: Pair, facts: ConnectionFacts, shelf: Shelf) -> None:
@@ -71,7 +95,7 @@ class ClientConnection:
         self.started = 0.0
         self.active = site.now
         self.began = 0.0
-        """When the first byte of an unfinished head came; 0 where there is none."""
+        """When the first byte of an unfinished head came, 0 where there is none; in LINGER when that began."""
         self.bytes_in = 0
         self.bytes_out = 0
 
@@ -79,9 +103,11 @@ class ClientConnection:
 
     def feed(self, data: bytes) -> None:
         site = self.site
-        self.active = site.now
         site.counters.bytes_from_client += len(data)
         phase = self.phase
+        if phase == GONE:
+            return
+        self.active = site.now
         if phase == IDLE and not self.stalled:
             if self.held:
                 self.held += data
@@ -152,11 +178,16 @@ class ClientConnection:
         limits, quiet = self.site.limits, now - self.active
         if self.phase == IDLE:
             if self.began and now - self.began > limits.head_s:
-                self._refuse(RequestRefused("head-timeout", 408))
+                self._refuse_unread(RequestRefused("head-timeout", 408), len(self.held))
             elif not self.began and quiet > (limits.linger_s if self.site.draining else limits.idle_s):
                 self._end()
         elif self.phase == LINGER:
-            if quiet > limits.linger_s:
+            # One who goes on sending does not hold the connection open for ever.
+            if quiet > limits.linger_s or now - self.began > limits.flush_s:
+                self._close()
+        elif self.phase == GONE:
+            # Still here: the last answer waits in our memory for a client that does not read it.
+            if quiet > limits.flush_s:
                 self._close()
         elif self.phase == BODY:
             if quiet > limits.body_s:
@@ -201,12 +232,12 @@ class ClientConnection:
     def _hold_head(self, data: bytes) -> None:
         """The head is not complete. What can be said against it already is said now."""
         if len(data) > self.site.limits.head_bytes:
-            return self._refuse(RequestRefused("head-too-long", 431))
+            return self._refuse_unread(RequestRefused("head-too-long", 431), len(data))
         lines = data.count(b"\r\n")
         if data.count(b"\n") != lines or data.count(b"\r", 0, -1) != lines:
-            return self._refuse(RequestRefused("bare-cr-or-lf"))
+            return self._refuse_unread(RequestRefused("bare-cr-or-lf"), len(data))
         if not _METHOD.match(data):
-            return self._refuse(RequestRefused("request-line"))
+            return self._refuse_unread(RequestRefused("request-line"), len(data))
         if not self.began:
             self.began = self.site.now
         self.held += data
@@ -224,10 +255,7 @@ class ClientConnection:
         try:
             known = self.site.heads.request(raw, self.authority)
         except RequestRefused as problem:
-            self.head = None
-            self.started = 0.0
-            self.bytes_in, self.bytes_out = len(raw), 0
-            return self._refuse(problem)
+            return self._refuse_unread(problem, len(raw))
         return self._take(known, len(raw))
 
     def _take(self, known: KnownRequest, size: int) -> None:
@@ -444,6 +472,13 @@ class ClientConnection:
 
     # ---- endings ---------------------------------------------------------------------------------------------
 
+    def _refuse_unread(self, problem: RequestRefused, size: int) -> None:
+        """There is no head to speak of: the log must not tell of the request before this one."""
+        self.head = None
+        self.started = 0.0
+        self.bytes_in, self.bytes_out = size, 0
+        self._refuse(problem)
+
     def _refuse(self, problem: RequestRefused) -> None:
         """Malformed, ambiguous, too large or too slow: an error, then the end of the connection."""
         self.began = 0.0
@@ -467,16 +502,17 @@ class ClientConnection:
         self._linger()
 
     def _end(self) -> None:
-        """Nothing is owed to the client."""
+        """Nothing is owed to the client but what it has not read yet: it has `flush_s` for that, see `check`."""
         self.pipe.close()
         self.phase = GONE
+        self.active = self.site.now
 
     def _linger(self) -> None:
         """Shut our side and read on for a while: closing with unread input would reset the connection, and the
         client could lose the answer."""
         self.held.clear()
         self.phase = LINGER
-        self.active = self.site.now
+        self.active = self.began = self.site.now
         self.chunks = None
         if self.eof or self.pipe.is_closing():
             self._end()

@@ -33,6 +33,8 @@ class Limits:
     """Without a byte while a response is expected or being received."""
     linger_s: float = 2.0
     """How long a connection that is being closed is still read from, so that its peer sees the last answer."""
+    flush_s: float = 60.0
+    """How long a client may take to read the last answer after everything else is over."""
     pool_idle_s: float = 30.0
     """How long an unused upstream connection is kept."""
     pool_per_key: int = 64

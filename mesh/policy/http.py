@@ -23,7 +23,7 @@ from mesh.model import (
     RuleRef,
     Verdict,
 )
-from mesh.paths import AmbiguousPath, merge_slashes, normalize_host, normalize_path
+from mesh.paths import AmbiguousPath, merge_slashes, normalize_host, normalize_path, without_parameters
 from mesh.patterns import compile_pattern
 
 __all__ = ["AmbiguousPath", "HttpHalf", "PreparedMatch", "matches", "normalize_host", "normalize_path", "prepare"]
@@ -38,7 +38,8 @@ class PreparedMatch:
     """One entry of `http:`, ready to be asked.
 
     For a Deny rule a request also matches where a lenient upstream would read it as one that does: a method in lower
-    case, several slashes for one. Reading more into a request may only take away.
+    case, several slashes for one, `/a;x` for `/a`, `X_Env` for `X-Env`, a list in one field for several fields.
+    Reading more into a request may only take away.
     """
 
     __slots__ = ("_deny", "_exact", "_headers", "_hosts", "_methods", "_patterns", "_prefixes", "_wants_path")
@@ -60,7 +61,7 @@ class PreparedMatch:
             return False
         if self._wants_path and not self._path_holds(request.path):
             return False
-        return all(_header_holds(match, request.headers) for match in self._headers)
+        return all(_header_holds(match, request.headers, deny=self._deny) for match in self._headers)
 
     def _method_holds(self, method: str) -> bool:
         # Method names are case-sensitive (RFC 9110, 9.1), but not every server knows.
@@ -69,7 +70,10 @@ class PreparedMatch:
     def _path_holds(self, path: str) -> bool:
         if self._one_path_holds(path):
             return True
-        return self._deny and "//" in path and self._one_path_holds(merge_slashes(path))
+        if not self._deny or ("//" not in path and ";" not in path):
+            return False
+        plain = without_parameters(path)
+        return any(self._one_path_holds(other) for other in (plain, merge_slashes(path), merge_slashes(plain)))
 
     def _one_path_holds(self, path: str) -> bool:
         if path in self._exact:
@@ -85,11 +89,26 @@ def _elements(path: PathMatch) -> str:
     return path.value.rstrip("/")
 
 
-def _header_holds(match: HeaderMatch, headers: tuple[tuple[str, str], ...]) -> bool:
+def _header_holds(match: HeaderMatch, headers: tuple[tuple[str, str], ...], *, deny: bool) -> bool:
     """Any value of a header that stands there several times may match; absent means that there is none."""
     if match.match is Match.ABSENT:
-        return all(name != match.name for name, _ in headers)
+        # Absent is the other way round: here it is Allow that must not miss a header.
+        return not any(name == match.name if deny else _reads_as(name, match.name) for name, _ in headers)
+    if deny:
+        return any(_reads_as(name, match.name) and _any_part_holds(match, value) for name, value in headers)
     return any(name == match.name and _value_holds(match, value) for name, value in headers)
+
+
+def _reads_as(name: str, wanted: str) -> bool:
+    """CGI and all that came of it (WSGI, PHP, Rack) turn dashes and underscores into the same variable."""
+    return name == wanted or name.replace("_", "-") == wanted.replace("_", "-")
+
+
+def _any_part_holds(match: HeaderMatch, value: str) -> bool:
+    """`a, b` is the same as two fields with `a` and `b` (RFC 9110, section 5.3)."""
+    if _value_holds(match, value):
+        return True
+    return "," in value and any(_value_holds(match, part.strip(" \t")) for part in value.split(","))
 
 
 def _value_holds(match: HeaderMatch, value: str) -> bool:

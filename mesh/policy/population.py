@@ -9,7 +9,7 @@ from mesh.model import Address, Identity, IdentityId, IdentityKind, Prefix, Prot
 from mesh.objects.core import Pod
 from mesh.policy.identities import RESERVED, IdentityShape, is_volatile
 from mesh.policy.intent import Intent
-from mesh.policy.prefixes import PrefixTable, contains, host_prefix, supernets
+from mesh.policy.prefixes import PrefixTable, host_prefix
 
 Allocate = Callable[[IdentityShape], IdentityId]
 """Gives a shape its number; the same shape always gets the same one."""
@@ -49,15 +49,16 @@ class Population:
 
     def _add_world(self) -> None:
         ranges = [prefix for node in self._intent.nodes for prefix in node.pod_cidrs]
+        known = PrefixTable(dict.fromkeys(ranges))
         self.prefixes.update(dict.fromkeys(EVERYWHERE, IdentityId(ReservedIdentity.WORLD)))
         for prefix in sorted(self._blocks, key=lambda block: (block.version, block)):
             # Inside the cluster's ranges an address that nobody announced stays unknown, whatever a block says.
-            if any(contains(wide, prefix) for wide in ranges):
+            if known.supernets(prefix):
                 continue
             shape = IdentityShape(
                 kind=IdentityKind.ADDRESS,
                 entities=frozenset({"world"}),
-                blocks=supernets(self._blocks, prefix),
+                blocks=self._table.supernets(prefix),
                 prefix=prefix,
             )
             self.prefixes[prefix] = self._number(shape)

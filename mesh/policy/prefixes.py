@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Generic, TypeVar
 
@@ -60,7 +60,6 @@ class PrefixTable(Generic[V]):
             if (found := table.get(self._bits(number, address.version, length))) is not None
         )
 
-
-def supernets(prefixes: Iterable[Prefix], of: Prefix) -> frozenset[Prefix]:
-    """Those of `prefixes` that contain all of `of`; itself included."""
-    return frozenset(prefix for prefix in prefixes if contains(prefix, of))
+    def supernets(self, of: Prefix) -> frozenset[Prefix]:
+        """Those that contain all of `of`; itself included."""
+        return frozenset(found for found in self.containing(of.network_address) if found.prefixlen <= of.prefixlen)

@@ -57,6 +57,7 @@ def test_second_request_to_another_path_has_a_verdict_of_its_own(mesh: Cluster) 
 
 
 SECRET = b"GET /secret HTTP/1.1\r\nHost: a\r\n\r\n"
+PUBLIC = b"GET /public HTTP/1.1\r\nHost: a\r\n"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,17 @@ SECRET = b"GET /secret HTTP/1.1\r\nHost: a\r\n\r\n"
         b"GET /public HTTP/1.1\r\nHost : a\r\n\r\n",
         b"GET /public HTTP/1.1\r\n\r\n",
         b"GET /public HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET http://a/public HTTP/1.1\r\nHost: b\r\nHost: c\r\n\r\n",
+        PUBLIC + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n" + SECRET,
+        PUBLIC + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n" + SECRET,
+        PUBLIC + b"Transfer-Encoding : chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + SECRET,
+        PUBLIC + b"Transfer-Encoding: chunked\r\n\r\n5;a\nb\r\nhello\r\n0\r\n\r\n" + SECRET,
+        PUBLIC + b"Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 50\r\n\r\n" + SECRET,
+        PUBLIC + b"Connection: content-length\r\nContent-Length: 36\r\n\r\n" + SECRET,
+        b"POST /public HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SECRET,
+        b"GET /public HTTP/1.1\r\nHost: a\rX: y\r\n\r\n" + SECRET,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SECRET,
+        b"GET /public\r\n\r\n" + SECRET,
     ],
     ids=[
         "cl and te",
@@ -87,6 +99,17 @@ SECRET = b"GET /secret HTTP/1.1\r\nHost: a\r\n\r\n"
         "space before colon",
         "no host",
         "two hosts",
+        "absolute form and two hosts",
+        "two codings",
+        "vertical tab",
+        "space before colon of a coding",
+        "line feed in a chunk extension",
+        "length in a trailer",
+        "connection names framing",
+        "chunked in http/1.0",
+        "bare cr",
+        "http/2 preface",
+        "http/0.9",
     ],
 )
 def test_ambiguity_is_refused_and_the_connection_closed(mesh: Cluster, payload: bytes) -> None:

@@ -11,9 +11,16 @@ from controller.flows import End, FlowFilter, Flows, is_foreign
 from mesh.model import Direction, FlowRecord, HttpRecord, Layer, Party, Protocol, Verdict
 
 FLOW = FlowRecord(
-    id="1", time_ns=10, node="n1", direction=Direction.INGRESS, verdict=Verdict.ALLOW, layer=Layer.L7,
-    protocol=Protocol.TCP, source=Party(namespace="shop", pod="client", service_account="cart", ip="10.0.0.1"),
-    destination=Party(namespace="shop", pod="pay", ip="10.0.0.2"), service="shop/payments",
+    id="1",
+    time_ns=10,
+    node="n1",
+    direction=Direction.INGRESS,
+    verdict=Verdict.ALLOW,
+    layer=Layer.L7,
+    protocol=Protocol.TCP,
+    source=Party(namespace="shop", pod="client", service_account="cart", ip="10.0.0.1"),
+    destination=Party(namespace="shop", pod="pay", ip="10.0.0.2"),
+    service="shop/payments",
     http=HttpRecord(method="GET", path="/", status=503),
 )
 

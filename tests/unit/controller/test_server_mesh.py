@@ -315,8 +315,15 @@ def test_questions_reach_nodes_and_their_answers_come_back(tmp_path: Path) -> No
 def test_flows_are_kept_under_the_name_of_the_node_that_sent_them(tmp_path: Path) -> None:
     async def script(controller: Running) -> None:
         flow = FlowRecord(
-            id="1", time_ns=1, node="somebody-else", direction=Direction.INGRESS, verdict=Verdict.DENY,
-            layer=Layer.L3L4, protocol=Protocol.TCP, source=Party(), destination=Party(namespace="shop", pod="pay"),
+            id="1",
+            time_ns=1,
+            node="somebody-else",
+            direction=Direction.INGRESS,
+            verdict=Verdict.DENY,
+            layer=Layer.L3L4,
+            protocol=Protocol.TCP,
+            source=Party(),
+            destination=Party(namespace="shop", pod="pay"),
         )
         node = await controller.join(NodeKey("n1"), await controller.token())
         async with controller.agent(node) as agent:
@@ -334,10 +341,20 @@ def test_flows_are_kept_under_the_name_of_the_node_that_sent_them(tmp_path: Path
 
 def test_forged_and_oversized_flows_are_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def flow(pod: str, reason: str = "") -> pb.Flow:
-        return codec.flow_to_pb(FlowRecord(
-            id="1", time_ns=1, node="n1", direction=Direction.INGRESS, verdict=Verdict.ALLOW, layer=Layer.L3L4,
-            protocol=Protocol.TCP, source=Party(), destination=Party(namespace="shop", pod=pod), drop_reason=reason,
-        ))
+        return codec.flow_to_pb(
+            FlowRecord(
+                id="1",
+                time_ns=1,
+                node="n1",
+                direction=Direction.INGRESS,
+                verdict=Verdict.ALLOW,
+                layer=Layer.L3L4,
+                protocol=Protocol.TCP,
+                source=Party(),
+                destination=Party(namespace="shop", pod=pod),
+                drop_reason=reason,
+            )
+        )
 
     async def script(controller: Running) -> None:
         await controller.apply(SHOP)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 from hypothesis import given, settings
@@ -61,11 +62,14 @@ def test_denial_names_direction_policy_and_reason() -> None:
     assert (outward.direction, outward.reason, outward.rules[0].policy) == (Direction.EGRESS, "policy-deny", "t/out")
 
 
-@pytest.mark.parametrize("facts", [
-    replace(FACTS, destination_endpoint=9),
-    replace(FACTS, egress=True, source_endpoint=9),
-    replace(FACTS, ingress=False),
-])
+@pytest.mark.parametrize(
+    "facts",
+    [
+        replace(FACTS, destination_endpoint=9),
+        replace(FACTS, egress=True, source_endpoint=9),
+        replace(FACTS, ingress=False),
+    ],
+)
 def test_what_is_not_known_is_denied(facts: ConnectionFacts) -> None:
     pair = Pair(facts, ALLOW_ALL)
     assert pair.blocked is not None
@@ -125,6 +129,17 @@ def test_remembered_verdicts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     assert 0 < sum(len(pair._judged) for pair in pairs) <= 10
 
 
+def test_what_is_remembered_of_a_long_request_is_short() -> None:
+    now = view(ingress(rule(http=(prefix("/api"), header("x-env", "prod")))))
+    pair = Pair(FACTS, now)
+    long_path, long_value = judge(pair, get("/api/" + "a" * 4000)), judge(pair, get("/", "x-env: " + "a" * 4000))
+    short = judge(pair, get("/", "x-env: prod"))
+    assert (long_path.denied, long_value.denied, short.denied) == (False, True, False)
+    assert len(pair._judged) == 1
+    assert len(long_path.request.path) == 1024
+    assert long_value.request.headers == short.request.headers == ()
+
+
 def test_pairs_are_shared_and_forgotten_with_their_revision() -> None:
     authorizer = Authorizer()
     with pytest.raises(RuntimeError):
@@ -137,11 +152,31 @@ def test_pairs_are_shared_and_forgotten_with_their_revision() -> None:
     assert authorizer.pair(FACTS).revision == 2
 
 
+def test_a_connection_is_judged_by_the_identity_that_its_address_has_now() -> None:
+    """The record says what the caller was when it connected; its labels may have changed since."""
+    authorizer = Authorizer()
+    only_clients = view(ingress(rule(peers=frozenset({CLIENT}))))
+    authorizer.swap(only_clients)
+    assert authorizer.pair(FACTS).blocked is None
+    moved = {ip_address(FACTS.source_ip): IdentityId(999)}
+    authorizer.swap(replace(only_clients, moved=moved))
+    facts = authorizer.current(FACTS)
+    assert (facts.source_identity, facts.destination_identity) == (999, FACTS.destination_identity)
+    assert authorizer.pair(FACTS).blocked is not None
+    # an agent that was restarted knows no more who moved: what was heard once stays
+    authorizer.swap(only_clients)
+    assert authorizer.pair(facts).blocked is not None
+    authorizer.swap(replace(only_clients, moved={ip_address(FACTS.source_ip): CLIENT}))
+    assert authorizer.pair(facts).blocked is None
+
+
 def rules(names: str) -> st.SearchStrategy[ResolvedRule]:
     ref = st.sampled_from(names).map(lambda name: RuleRef(policy=f"t/{name}", kind="MeshPolicy", rule="ingress[0]"))
     peers = st.sampled_from([None, frozenset({CLIENT}), frozenset({SERVER}), frozenset({IdentityId(999)})])
     return st.builds(
-        ResolvedRule, ref=ref, action=st.sampled_from(Action),
+        ResolvedRule,
+        ref=ref,
+        action=st.sampled_from(Action),
         grants=st.builds(lambda who: (Grant(who, (EVERY_PORT,)),), peers),
         http=st.none() | st.lists(http_matches(), min_size=1, max_size=2).map(tuple),
     )
@@ -149,7 +184,9 @@ def rules(names: str) -> st.SearchStrategy[ResolvedRule]:
 
 def policies() -> st.SearchStrategy[DirectionPolicy]:
     return st.builds(
-        DirectionPolicy, default_deny=st.booleans(), rules=st.lists(rules("abc"), max_size=4).map(tuple),
+        DirectionPolicy,
+        default_deny=st.booleans(),
+        rules=st.lists(rules("abc"), max_size=4).map(tuple),
         selected_by=st.just((RuleRef(policy="t/a", kind="MeshPolicy"),)),
     )
 
@@ -177,7 +214,8 @@ def test_proxy_and_decide_give_one_verdict(
         said = judge(pair, as_bytes(request))
         expected = decide(
             FlowQuery(source=CLIENT, destination=SERVER, protocol=Protocol.TCP, port=PORT, request=request),
-            egress=outward if facts.egress else None, ingress=inward if facts.ingress else None,
+            egress=outward if facts.egress else None,
+            ingress=inward if facts.ingress else None,
         )
         assert said.denied is (expected.verdict is not Verdict.ALLOW)
         assert said.rules == expected.decided_by
@@ -189,3 +227,11 @@ def test_matches_that_name_headers_see_the_forwarded_ones_only() -> None:
     pair = Pair(FACTS, view(ingress(rule(http=(absent,)))))
     assert judge(pair, get("/", "X-Admin: 1")).denied
     assert not judge(pair, get("/", "X-Admin: 1", "Connection: x-admin")).denied
+
+
+def test_header_of_a_deny_rule_is_found_with_an_underscore_too() -> None:
+    now = view(ingress(rule("open"), rule("deny", action=Action.DENY, http=(header("x-env", "prod"),))))
+    pair = Pair(FACTS, now)
+    assert judge(pair, get("/", "X_Env: prod")).denied
+    assert judge(pair, get("/", "x-env: test,prod")).denied
+    assert not judge(pair, get("/", "x-env: test")).denied

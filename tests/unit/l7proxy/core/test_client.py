@@ -335,11 +335,14 @@ def test_failed_connection_becomes_5xx_and_the_client_connection_goes_on() -> No
     assert play.site.counters.upstream_errors == {"connect-refused": 1}
 
 
-@pytest.mark.parametrize(("asked", "waited", "status"), [
-    (b"GET / HT", 11.0, 408),
-    (get("/", "Content-Length: 5", method="POST") + b"ab", 61.0, 408),
-    (get(), 301.0, 504),
-])
+@pytest.mark.parametrize(
+    ("asked", "waited", "status"),
+    [
+        (b"GET / HT", 11.0, 408),
+        (get("/", "Content-Length: 5", method="POST") + b"ab", 61.0, 408),
+        (get(), 301.0, 504),
+    ],
+)
 def test_overdue_connections_are_answered_and_ended(asked: bytes, waited: float, status: int) -> None:
     play = Play()
     play.ask(asked)
@@ -365,6 +368,30 @@ def test_idle_connection_is_closed_after_its_time() -> None:
     assert not play.pipe.over
     play.client.check(play.site.now + 301)
     assert play.pipe.closed
+
+
+def test_client_that_never_reads_its_last_answer_is_let_go() -> None:
+    play = Play()
+    play.ask(get())
+    play.client.writable(can=False)
+    play.client.feed_eof()
+    play.respond(response())
+    assert play.pipe.closed  # which waits for the client to read
+    play.client.check(play.site.now + 59)
+    assert not play.pipe.aborted
+    play.client.check(play.site.now + 61)
+    assert play.pipe.aborted
+
+
+def test_connection_that_is_being_closed_is_not_held_open_by_sending_on() -> None:
+    play = Play()
+    play.ask(b"junk\r\n\r\n")
+    assert play.pipe.eof
+    for _ in range(70):
+        play.site.now += 1
+        play.ask(b"x")
+        play.client.check(play.site.now)
+    assert play.pipe.aborted
 
 
 def test_draining_answers_with_connection_close() -> None:
@@ -423,7 +450,8 @@ CONVERSATIONS = [
     get("/api/1") + get("/admin") + get("/api/2"),
     get("/api", "Content-Length: 5", method="POST") + b"hello" + get("/api"),
     get("/api", "Transfer-Encoding: chunked", method="POST")
-    + b"5;x=y\r\nhello\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n" + get("/api"),
+    + b"5;x=y\r\nhello\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n"
+    + get("/api"),
     b"\r\n\r\n" + get("/api", "Connection: x-a", "X-A: 1") + b"\r\n" + get("/api", "Connection: close") + get("/api"),
     get("/api") + b"GET /api HTTP/1.1\r\nHost: a\r\nX: a\nb\r\n\r\n" + get("/api"),
     get("/api", "Transfer-Encoding: chunked", method="POST") + b"5\r\nhelloX\r\n",

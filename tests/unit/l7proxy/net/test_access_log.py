@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from l7proxy.net.access_log import AccessLog
 from tests.support.playbook import Play, get, response
 from tests.support.proxy import ingress, prefix, rule, statuses, view
@@ -30,11 +32,20 @@ def test_a_line_for_each_request_names_everything_the_caller_is_not_told(tmp_pat
     allowed, denied, refused = lines(tmp_path / "log")
     assert "secret" not in (tmp_path / "log").read_text()
     assert {key: allowed[key] for key in ("node", "method", "path", "host", "status", "decision", "durationMs")} == {
-        "node": "n1", "method": "GET", "path": "/api/1", "host": "shop", "status": 200, "decision": "allow",
+        "node": "n1",
+        "method": "GET",
+        "path": "/api/1",
+        "host": "shop",
+        "status": 200,
+        "decision": "allow",
         "durationMs": 250.0,
     }
     assert allowed["source"] == {
-        "ip": "10.1.0.1", "port": 40001, "identity": 301, "namespace": "t", "pod": "client",
+        "ip": "10.1.0.1",
+        "port": 40001,
+        "identity": 301,
+        "namespace": "t",
+        "pod": "client",
         "serviceAccount": "default",
     }
     assert allowed["time"] == "1970-01-01T00:20:34.500000+00:00"
@@ -43,6 +54,21 @@ def test_a_line_for_each_request_names_everything_the_caller_is_not_told(tmp_pat
     assert allowed["rules"] == ["MeshPolicy t/http ingress[0]"]
     assert (refused["decision"], refused["status"], refused["reason"]) == ("refused", 400, "request-line")
     assert statuses(play.sent) == [200, 403, 400]
+
+
+@pytest.mark.parametrize("second", [b"junk\n", b"GET /\rx", b"GET /" + b"a" * (65 << 10), b"GET / HT"])
+def test_refusal_without_a_head_does_not_tell_of_the_request_before(second: bytes, tmp_path: Path) -> None:
+    play = Play()
+    log = logged(play, tmp_path / "log")
+    play.ask(get("/before"))
+    play.respond(response())
+    play.ask(second)
+    play.client.check(play.site.now + 11)
+    log.flush()
+    first, refused = lines(tmp_path / "log")
+    assert first["path"] == "/before"
+    assert (refused["decision"], refused["method"], refused["path"], refused["host"]) == ("refused", "", "", "")
+    assert (refused["bytesIn"], refused["durationMs"]) == (len(second), 0.0)
 
 
 def test_rotated_file_is_opened_anew(tmp_path: Path) -> None:

@@ -105,6 +105,30 @@ def test_a_deny_rule_also_takes_what_a_lenient_server_would_read_alike() -> None
         assert not allow.holds(asked)
 
 
+def test_a_deny_rule_looks_past_path_parameters() -> None:
+    for path_match in (PathMatch(Match.EXACT, "/admin"), PathMatch(Match.PREFIX, "/admin")):
+        match = HttpMatch(paths=(path_match,))
+        for spelt in ("/admin;x=1", "/;a/admin", "//admin;x", "/admin;"):
+            assert PreparedMatch(match, Action.DENY).holds(request(path=spelt)), spelt
+            assert not PreparedMatch(match, Action.ALLOW).holds(request(path=spelt)), spelt
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [(("x_env", "prod"),), (("x-env", "test, prod"),), (("x-env", "prod,"),), (("x_env", "a ,\tprod , b"),)],
+)
+def test_a_deny_rule_looks_at_each_value_however_the_header_is_spelt(headers: tuple[tuple[str, str], ...]) -> None:
+    asked = HttpRequest(method="GET", path="/", host="", headers=headers)
+    assert PreparedMatch(header(Match.EXACT, "prod"), Action.DENY).holds(asked)
+    assert not PreparedMatch(header(Match.EXACT, "prod"), Action.ALLOW).holds(asked)
+
+
+def test_absent_means_that_no_spelling_of_the_header_is_there() -> None:
+    asked = HttpRequest(method="GET", path="/", host="", headers=(("x_env", "prod"),))
+    assert not PreparedMatch(header(Match.ABSENT), Action.ALLOW).holds(asked)
+    assert PreparedMatch(header(Match.ABSENT), Action.DENY).holds(asked)
+
+
 def rule(index: int, action: Action = Action.ALLOW, http: HttpMatch | None = None, **grant: Any) -> ResolvedRule:
     ref = RuleRef(policy=f"shop/p{index}", kind="MeshPolicy", rule=f"ingress[{index}]", action=action)
     given = Grant(grant.get("peers"), grant.get("ports", (EVERY_PORT,)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.model import Address, Prefix
-from mesh.policy.prefixes import PrefixTable, contains, host_prefix, supernets
+from mesh.policy.prefixes import PrefixTable, contains, host_prefix
 
 addresses = st.one_of(
     st.integers(0x0A000000, 0x0A00000F).map(IPv4Address),
@@ -44,7 +45,22 @@ def test_containment_keeps_families_apart() -> None:
 
 def test_supernets_include_the_prefix_itself() -> None:
     wide, narrow, other = ip_network("10.0.0.0/8"), ip_network("10.1.0.0/16"), ip_network("11.0.0.0/8")
-    assert supernets([wide, narrow, other], narrow) == {wide, narrow}
+    assert PrefixTable(dict.fromkeys([wide, narrow, other])).supernets(narrow) == {wide, narrow}
+
+
+@given(st.lists(prefixes, max_size=8), prefixes)
+def test_supernets_agree_with_a_walk(blocks: list[Prefix], of: Prefix) -> None:
+    assert PrefixTable(dict.fromkeys(blocks)).supernets(of) == {block for block in blocks if contains(block, of)}
+
+
+def test_thousands_of_prefixes_are_not_compared_pair_by_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bool:
+        raise AssertionError("compared one by one")
+
+    blocks = [ip_network((0x0A000000 + (number << 8), 24)) for number in range(5000)]
+    table = PrefixTable(dict.fromkeys(blocks))
+    monkeypatch.setattr(IPv4Network, "subnet_of", refuse)
+    assert all(table.supernets(block) == {block} for block in blocks)
 
 
 def test_an_address_is_a_prefix_of_its_own() -> None:
