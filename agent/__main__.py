@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from agent import journal
+from agent import journal, memory
 from agent.config import AgentConfig, UninstallConfig, parse
 from agent.datapath import preflight
 from agent.datapath.interface import DatapathError
@@ -24,6 +24,7 @@ log = logging.getLogger("agent")
 
 def run(config: AgentConfig) -> None:
     """Enforce until SIGTERM."""
+    memory.restrain()
     journal.start(config.log_level)
     try:
         config.state.mkdir(mode=0o700, parents=True, exist_ok=True)

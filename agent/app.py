@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent import config as settings
-from agent import podnetns
+from agent import memory, podnetns
 from agent.config import AgentConfig, host_port
 from agent.conntrack_watch import ConntrackWatch, Destroy
 from agent.credentials import NodeCertificate
@@ -31,12 +31,13 @@ from agent.flows import FlowLog, Names
 from agent.heal import Healer
 from agent.journal import line
 from agent.local_api import LocalApi
+from agent.metrics_page import MetricsPage
 from agent.node import Node
 from agent.proxy_link import ProxyLink
+from agent.reading import Durations, Reading
 from agent.reconcile import Reconciler
 from agent.state import LocalEndpoint, NodeState, attach
 from agent.sync import Sync
-from agent.telemetry import Reading, Telemetry
 from mesh.layouts import CONFIG_PROXY_UP
 from mesh.snapshot import NodeSnapshot
 
@@ -144,7 +145,9 @@ class App:
         )
         self._sync = Sync(config.node, config.controller, self._node, self._certificate.ensure)
         self._node.controller = lambda: (self._sync.connected, self._sync.last_error)
-        self._telemetry = Telemetry(self._read)
+        self._enforce_times = Durations()
+        self._untrimmed = True
+        self._metrics = MetricsPage(self._read)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Errors of the start come out as AgentError or DatapathError."""
@@ -170,7 +173,7 @@ class App:
                 ]
                 if self._config.metrics is not None:
                     host, port = host_port(self._config.metrics, "--metrics")
-                    running.append(tasks.create_task(self._telemetry.serve(host, port), name="metrics"))
+                    running.append(tasks.create_task(self._metrics.serve(host, port), name="metrics"))
                 took = time.monotonic() - self._started
                 log.info(
                     line("enforcing", node=self._config.node, pods=len(self._enforcer.state.local), s=f"{took:.2f}")
@@ -279,10 +282,14 @@ class App:
                 await self._enforcer.sweep()
             except DatapathError as error:
                 log.warning(line("sweep failed", why=error))
+            if self._untrimmed:
+                self._untrimmed = False
+                await self._enforcer.in_writer(memory.trim)
 
     def _changed(self, enforced: Enforced) -> None:
         self._conntrack.changed(enforced)
-        self._telemetry.enforce_seconds.observe(enforced.took_s)
+        self._enforce_times.observe(enforced.took_s)
+        self._untrimmed = True
 
     def _names(self) -> Names:
         return Names(state=self._enforcer.state, numbers=self._enforcer.numbers, policy_of=self._reconciler.policy_of)
@@ -309,6 +316,7 @@ class App:
             hooks_repaired=self._healer.repaired,
             proxy_workers=self._proxy.workers,
             proxy_resets=self._proxy.resets,
+            enforce=self._enforce_times,
         )
 
     async def _end(self) -> None:

@@ -18,7 +18,7 @@ from agent.desired import Desired, Numbers, desired
 from agent.endpoints import Endpoints
 from agent.journal import line
 from agent.plan import Plan
-from agent.proxyview import Former, former_after, view
+from agent.proxyview import Former, former_after, moved_after, view
 from agent.reconcile import Outcome, Reconciler
 from agent.state import NodeState
 from mesh.snapshot import ProxyView
@@ -87,6 +87,7 @@ class Enforcer:
             want = await self.in_writer(lambda: desired(state, self.numbers, self.want))
             plan = await self.in_writer(lambda: self.reconciler.prepare(want))
             former = former_after(self._former, plan.renamed, self.state, want.identities)
+            former = moved_after(former, plan.moved, want.ipcache)
             await self._tell_proxy(view(state, want, self.numbers, former))
             outcome = await self._execute(plan, want)
             self.state, self.want, self._former = state, want, former
@@ -101,6 +102,8 @@ class Enforcer:
             return await self.in_writer(lambda: self.reconciler.execute(plan, want, self._clock()))
         except Exception:
             if self.want is not None:
+                # what moved is as it was: the proxy has believed otherwise since it heard of the change
+                self._former = moved_after(self._former, plan.moved, self.want.ipcache)
                 await self._tell_proxy(view(self.state, self.want, self.numbers, self._former))
             raise
 

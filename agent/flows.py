@@ -53,7 +53,8 @@ class Names:
 
     state: NodeState
     numbers: Numbers
-    policy_of: Callable[[int], PolicySet | None]
+    policy_of: Callable[[int, int], PolicySet | None]
+    """By set number and endpoint: pods whose policies compile to the same entries share a set."""
 
 
 def record_of(event: FlowEvent, names: Names, *, id: str, wall_ns: int) -> FlowRecord | None:
@@ -83,7 +84,7 @@ def _rules(event: FlowEvent, names: Names, direction: Direction, *, allowed: boo
     """The rules that decided; where none did, the policies that made the direction default deny."""
     if not allowed and event.reason not in _DECIDED_BY_POLICY:
         return ()
-    policy = names.policy_of(event.policy_set)
+    policy = names.policy_of(event.policy_set, event.endpoint)
     if not allowed and policy is not None:
         # An entry's rules also hold those about requests; the semantics say which of all refused a connection.
         peer = event.dst_identity if direction is Direction.EGRESS else event.src_identity

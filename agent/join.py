@@ -117,6 +117,11 @@ def call_join(target: str, credentials: Any, node: str, token: str, csr: bytes) 
             reply = stub.Join(pb.JoinRequest(node=node, token=token, csr=csr), timeout=CALL_S)
         except grpc.RpcError as error:
             code, details = error.code(), error.details()
+            if "CERTIFICATE_VERIFY_FAILED" in (details or ""):
+                raise JoinRefused(
+                    f"{target} is not the controller: its certificate is not signed by the CA that this node was told "
+                    "to trust; the secret was not shown to it"
+                ) from error
             if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 raise JoinRefused(f"no controller answers on {target} ({details})") from error
             raise JoinRefused(f"the controller refused node {node}: {details}") from error

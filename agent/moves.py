@@ -32,6 +32,8 @@ class Moves:
     """`early` keys are written before endpoints flip; all other changes of ipcache after."""
 
     early: frozenset[IpcacheKey]
+    hosts: frozenset[Address]
+    """Single addresses among the changes."""
     pairs: frozenset[tuple[int, int]]
     """(X, Y) of addresses that somebody had before and has after."""
     into_old: Mapping[int, int]
@@ -94,6 +96,7 @@ def moves(old: Mapping[IpcacheKey, IpcacheEntry], new: Mapping[IpcacheKey, Ipcac
         early.update(move.key for move in found if move.new == target)
     return Moves(
         early=frozenset(early),
+        hosts=frozenset(m.key.prefix.network_address for m in found if m.key.prefix.num_addresses == 1),
         pairs=frozenset((move.old, move.new) for move in found),
         into_old=into_old,
         into_new=into_new,

@@ -65,7 +65,13 @@ class Worker:
         if self.ready and same_content(self.told, view):
             return
         message = codec.proxy_snapshot_to_pb(
-            view.revision, view.endpoints, view.policies, view.identities, view.services, view.trust_domain
+            view.revision,
+            view.endpoints,
+            view.policies,
+            view.identities,
+            view.services,
+            view.trust_domain,
+            view.moved,
         )
         self._acks.clear()
         await self.channel.send(snapshot_to_bytes(message))

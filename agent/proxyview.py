@@ -2,6 +2,8 @@
 
 The proxy learns a change before the kernel does. For connections and packets that still carry a peer's former identity
 the view names it beside the new one (`Former`): an address that changes its number must not lose what it is allowed.
+Where the address is known one by one, as pods' are, the view says which identity it has now: the former one may have
+split, or may live on with other pods whose rights are others.
 """
 
 from __future__ import annotations
@@ -9,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from agent.datapath.tables import IpcacheEntry, IpcacheKey
 from agent.desired import Desired, Numbers
+from agent.moves import host_prefix
 from agent.state import NodeState
-from mesh.model import DirectionPolicy, Grant, Identity, IdentityId, PolicySet, ResolvedRule
+from mesh.model import Address, DirectionPolicy, Grant, Identity, IdentityId, PolicySet, ResolvedRule
 from mesh.snapshot import PodEndpoint, ProxyView
 
 REMEMBERED = 1024
+MOVED = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,8 @@ class Former:
     successor: Mapping[IdentityId, IdentityId] = field(default_factory=dict)
     identities: Mapping[IdentityId, Identity] = field(default_factory=dict)
     """What the former ones were, for the log."""
+    moved: Mapping[Address, IdentityId] = field(default_factory=dict)
+    """Addresses that changed their identity, oldest first: always with the one that they have now."""
 
 
 def former_after(
@@ -45,7 +52,18 @@ def former_after(
         **former.identities,
         **{x: before.snapshot.identities[x] for x in fresh if x in before.snapshot.identities},
     }
-    return Former(successor=dict(kept), identities={x: known[x] for x, _ in kept if x in known})
+    identities = {x: known[x] for x, _ in kept if x in known}
+    return replace(former, successor=dict(kept), identities=identities)
+
+
+def moved_after(former: Former, changed: frozenset[Address], ipcache: Mapping[IpcacheKey, IpcacheEntry]) -> Former:
+    """Add `changed`; say of all that moved what `ipcache` says, and nothing of addresses that nobody has any more."""
+    moved: dict[Address, IdentityId] = {}
+    for address in (*(held for held in former.moved if held not in changed), *sorted(changed, key=int)):
+        entry = ipcache.get(IpcacheKey(host_prefix(address)))
+        if entry is not None:
+            moved[address] = IdentityId(entry.identity)
+    return replace(former, moved=dict(list(moved.items())[-MOVED:]))
 
 
 def view(state: NodeState, want: Desired, numbers: Numbers, former: Former) -> ProxyView:
@@ -65,6 +83,7 @@ def view(state: NodeState, want: Desired, numbers: Numbers, former: Former) -> P
         identities={**former.identities, **snapshot.identities},
         services={numbers.services.number(name): name for name in sorted(services)},
         trust_domain=snapshot.settings.trust_domain,
+        moved=former.moved,
     )
 
 

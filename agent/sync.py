@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -29,10 +28,6 @@ from mesh.model import FlowRecord
 from mesh.snapshot import Delta, NodeSnapshot
 
 log = logging.getLogger("sync")
-
-# Read by gRPC when it first makes TLS credentials. It cannot be told a minimum version; this suite of TLS 1.2 needs an
-# RSA certificate, which neither side has, so TLS 1.3 is what is left.
-os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-RSA-AES128-GCM-SHA256"
 
 SERVER_NAME = "weft-controller"
 LARGEST_MESSAGE = 64 << 20

@@ -1,55 +1,29 @@
-"""Metrics of the agent (weft_agent_*) and a minimal HTTP answerer for them. Values are read when they are asked for."""
+"""What Prometheus sees of the agent (weft_agent_*): made of a `Reading` when somebody asks.
+
+The one home of prometheus_client, which is imported with the first question: four megabytes that an agent which nobody
+scrapes does without.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from agent.flows import drop_reason
+from agent.reading import Durations, Reading
 from mesh.model import Direction
 
-HEAD_BYTES = 8192
-HEAD_S = 5.0
 
+class ReadingCollector(Collector):
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """Everything that is measured, at one moment."""
-
-    counters: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
-    """(drop reason, direction) -> packets, bytes; reason 0 is forwarded."""
-    gauges: dict[str, int] = field(default_factory=dict)
-    """The kernel's single counters by name."""
-    pressure: dict[str, float] = field(default_factory=dict)
-    conntrack_entries: int = 0
-    conntrack_collected: int = 0
-    sockets_destroyed: int = 0
-    revision: int = 0
-    connected: bool = False
-    endpoints: dict[str, int] = field(default_factory=dict)
-    flow_records_lost: int = 0
-    flows_redirected: int = 0
-    policy_sets: int = 0
-    policy_entries: int = 0
-    hooks_repaired: int = 0
-    proxy_workers: int = 0
-    proxy_resets: int = 0
-
-
-class _Readings(Collector):
-    def __init__(self, read: Callable[[], Reading]) -> None:
-        self._read = read
-
-    def describe(self) -> Iterable[Metric]:
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        now = self._read()
+    def collect(self) -> Iterator[Metric]:
+        now = self._reading
         packets = CounterMetricFamily(
             "weft_agent_packets", "Packets that the programs forwarded or dropped.", labels=("reason", "direction")
         )
@@ -98,48 +72,20 @@ class _Readings(Collector):
             ("proxy_resets", "Queued connections reset because no proxy came.", now.proxy_resets),
         ):
             yield CounterMetricFamily(f"weft_agent_{name}", text, value=value)
+        yield _enforce_seconds(now.enforce)
 
 
-class Telemetry:
-    def __init__(self, read: Callable[[], Reading]) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(_Readings(read))
-        self.enforce_seconds = Histogram(
-            "weft_agent_enforce_seconds",
-            "Time from news to the kernel and all proxy workers agreeing with it.",
-            registry=self._registry,
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
-        )
+def _enforce_seconds(durations: Durations) -> Metric:
+    family = HistogramMetricFamily(
+        "weft_agent_enforce_seconds", "Time from news to the kernel and all proxy workers agreeing with it."
+    )
+    bounds = [*(str(bound) for bound in durations.bounds), "+Inf"]
+    buckets = list(zip(bounds, accumulate(durations.counts), strict=True))
+    family.add_metric((), buckets=buckets, sum_value=durations.total)
+    return family
 
-    def text(self) -> bytes:
-        return generate_latest(self._registry)
 
-    async def serve(self, host: str, port: int) -> None:
-        """GET /metrics and /healthz until cancelled. One request per connection."""
-        server = await asyncio.start_server(self._answer, host, port, limit=HEAD_BYTES)
-        async with server:
-            await server.serve_forever()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(HEAD_S):
-                head = await reader.readuntil(b"\r\n\r\n")
-            words = head.split(b"\r\n", 1)[0].split(b" ")
-            path = words[1] if len(words) == 3 and words[0] == b"GET" else b""
-            if path == b"/metrics":
-                status, body = b"200 OK", self.text()
-            elif path == b"/healthz":
-                status, body = b"200 OK", b"ok\n"
-            else:
-                status, body = b"404 Not Found", b"GET /metrics or /healthz\n"
-            kind = b"text/plain; version=0.0.4; charset=utf-8"
-            writer.write(
-                b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
-                % (status, kind, len(body))
-            )
-            writer.write(body)
-            await writer.drain()
-        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            return
-        finally:
-            writer.close()
+def page(reading: Reading) -> bytes:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(ReadingCollector(reading))
+    return generate_latest(registry)

@@ -2,26 +2,34 @@
 
 One filter per hook, always with the same priority and handle, so a newer program takes the place of an older one in one
 step: there is no moment without a program. Filters of others on the same interface are left alone, but one that stands
-before ours is reported.
+before ours is reported. Messages and numbers are those of linux/rtnetlink.h and linux/pkt_cls.h.
 """
 
 from __future__ import annotations
 
 import errno
+import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
-from agent.datapath.links import LinkError, interface_name, with_iproute
+from agent.datapath.links import LinkError, interface_name
+from agent.datapath.rtnetlink import CREATE, EXCLUSIVE, REPLACE, Refused, Rtnetlink, attribute, attributes, number
 
 _PRIORITY = 1
 _HANDLE = 1
-_ETH_P_ALL = 0x0003
+_ETH_P_ALL = 0x0300  # in the network's byte order
 _CLASSID = 1
 _NAME_PREFIX = "weft:"
+
+_NEW_QDISC, _DELETE_QDISC, _GET_QDISC = 36, 37, 38
+_NEW_FILTER, _DELETE_FILTER, _GET_FILTER = 44, 45, 46
+_CLSACT, _CLSACT_HANDLE = 0xFFFFFFF1, 0xFFFF0000
+_KIND, _OPTIONS = 1, 2
+_BPF_CLASSID, _BPF_FD, _BPF_NAME, _BPF_FLAGS = 3, 6, 7, 8
+_DIRECT_ACTION = 1
+_TCMSG = struct.Struct("=BxHiIII")
+_GONE = (errno.ENODEV, errno.ENOENT, errno.EINVAL)
+"""No such interface, or no clsact on it."""
 
 
 class Hook(IntEnum):
@@ -35,8 +43,8 @@ class Hook(IntEnum):
 class Filter:
     """A bpf filter found on a hook.
 
-    Ours are called `weft:INSTANCE:PROGRAM:NUMBER`: pyroute2 does not read the program's number, and an uninstall must
-    not touch another instance's.
+    Ours are called `weft:INSTANCE:PROGRAM:NUMBER`: the name tells whose it is even where the pins are gone, and an
+    uninstall must not touch another instance's.
     """
 
     name: str
@@ -60,70 +68,81 @@ class Program:
         return f"{_NAME_PREFIX}{self.instance}:{self.name}:{self.number}"
 
 
+def _tcmsg(ifindex: int, parent: int, *, handle: int = 0, priority: int = 0) -> bytes:
+    """struct tcmsg; a filter's priority comes with its protocol."""
+    return _TCMSG.pack(0, 0, ifindex, handle, parent, priority << 16 | _ETH_P_ALL if priority else 0)
+
+
 def attach(ifindex: int, hook: Hook, program: Program, fd: int) -> None:
     """Hang the program there, or let it take its predecessor's place."""
-
-    def work(route: IPRoute) -> None:
-        _ensure_clsact(route, ifindex)
-        route.tc(
-            "replace-filter",
-            "bpf",
-            ifindex,
-            handle=_HANDLE,
-            parent=int(hook),
-            prio=_PRIORITY,
-            protocol=_ETH_P_ALL,
-            fd=fd,
-            name=program.filter_name,
-            classid=_CLASSID,
-            direct_action=True,
-        )
-
+    options = number(_BPF_CLASSID, _CLASSID) + number(_BPF_FD, fd)
+    options += attribute(_BPF_NAME, _text(program.filter_name)) + number(_BPF_FLAGS, _DIRECT_ACTION)
+    body = _tcmsg(ifindex, hook, handle=_HANDLE, priority=_PRIORITY)
+    body += attribute(_KIND, _text("bpf")) + attribute(_OPTIONS, options)
     try:
-        with_iproute(work)
-    except LinkError as error:
+        with Rtnetlink() as link:
+            _ensure_clsact(link, ifindex)
+            link.change(_NEW_FILTER, body, CREATE | REPLACE)
+    except (Refused, OSError, LinkError) as error:
         raise LinkError(f"cannot attach {program.name} to interface {ifindex}: {error}") from error
 
 
-def _ensure_clsact(route: IPRoute, ifindex: int) -> None:
+def _text(text: str) -> bytes:
+    return text.encode() + b"\0"
+
+
+def _ensure_clsact(link: Rtnetlink, ifindex: int) -> None:
+    if _has_clsact(link, ifindex):
+        return
+    body = _tcmsg(ifindex, _CLSACT, handle=_CLSACT_HANDLE) + attribute(_KIND, _text("clsact"))
     try:
-        route.tc("add", "clsact", ifindex)
-    except NetlinkError as error:
-        if error.code != errno.EEXIST:
+        link.change(_NEW_QDISC, body, CREATE | EXCLUSIVE)
+    except Refused as error:
+        if error.errno != errno.EEXIST or _has_clsact(link, ifindex):
             raise
-        kinds = [qdisc.get_attr("TCA_KIND") for qdisc in route.get_qdiscs(ifindex)]
-        if "clsact" not in kinds:
-            raise LinkError(f"interface {ifindex} has an ingress qdisc of someone else; remove it") from error
+        raise LinkError(f"interface {ifindex} has an ingress qdisc of someone else; remove it") from error
+
+
+def _has_clsact(link: Rtnetlink, ifindex: int) -> bool:
+    """Not merely an `ingress` qdisc, which has the same handle."""
+    try:
+        found = link.get(_GET_QDISC, _tcmsg(ifindex, _CLSACT))
+    except Refused as error:
+        if error.errno in _GONE:
+            return False
+        raise
+    return attributes(found[_TCMSG.size :]).get(_KIND) == _text("clsact")
 
 
 def filters(ifindex: int, hook: Hook) -> list[Filter]:
     """The bpf filters on a hook, in the order in which they run. Empty also where the interface is gone."""
-    return with_iproute(lambda route: _filters(route, ifindex, hook))
+    with _refusals_told(), Rtnetlink() as link:
+        return _filters(link, ifindex, hook)
 
 
-def _filters(route: IPRoute, ifindex: int, hook: Hook) -> list[Filter]:
-    found: list[Filter] = []
+def _filters(link: Rtnetlink, ifindex: int, hook: Hook) -> list[Filter]:
     try:
-        rows = list(route.get_filters(ifindex, parent=int(hook)))
-    except NetlinkError as error:
-        if error.code in (errno.ENODEV, errno.ENOENT, errno.EINVAL):
-            return []  # no such interface, or no clsact on it
+        rows = link.dump(_GET_FILTER, _tcmsg(ifindex, hook))
+    except Refused as error:
+        if error.errno in _GONE:
+            return []
         raise
+    found: list[Filter] = []
     for row in rows:
-        options = row.get_attr("TCA_OPTIONS")
-        if row.get_attr("TCA_KIND") != "bpf" or options is None or row["parent"] != int(hook):
+        _, _, where, handle, parent, info = _TCMSG.unpack_from(row)
+        told = attributes(row[_TCMSG.size :])
+        # a filter's priority is told once without a handle and options, for the classifier as a whole
+        if told.get(_KIND) != _text("bpf") or _OPTIONS not in told or (where, parent) != (ifindex, hook):
             continue
-        found.append(Filter(_text(options.get_attr("TCA_BPF_NAME")), row["info"] >> 16, row["handle"]))
+        name = attributes(told[_OPTIONS]).get(_BPF_NAME, b"")
+        found.append(Filter(name.rstrip(b"\0").decode(errors="replace"), info >> 16, handle))
     return sorted(found, key=lambda one: one.priority)
-
-
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name or "")
 
 
 def missing(wanted: list[tuple[int, Hook, Program]]) -> list[str]:
     """What is not as it should be."""
-    found = with_iproute(lambda route: [_filters(route, ifindex, hook) for ifindex, hook, _ in wanted])
+    with _refusals_told(), Rtnetlink() as link:
+        found = [_filters(link, ifindex, hook) for ifindex, hook, _ in wanted]
     texts = [_wrong(ifindex, program, there) for (ifindex, _, program), there in zip(wanted, found, strict=True)]
     return [text for text in texts if text]
 
@@ -147,51 +166,47 @@ def _label(ifindex: int) -> str:
 
 def detach(ifindex: int, instance: str) -> None:
     """Take this instance's filters away, and the clsact qdisc where nobody else uses it. No error if all is gone."""
-
-    def work(route: IPRoute) -> None:
-        left = 0
-        for hook in Hook:
-            for found in _filters(route, ifindex, hook):
-                if not found.of(instance):
-                    left += 1
-                    continue
-                route.tc(
-                    "del-filter",
-                    "bpf",
-                    ifindex,
-                    handle=found.handle,
-                    parent=int(hook),
-                    prio=found.priority,
-                    protocol=_ETH_P_ALL,
-                )
-        if not left and any(qdisc.get_attr("TCA_KIND") == "clsact" for qdisc in route.get_qdiscs(ifindex)):
-            route.tc("del", "clsact", ifindex)
-
     try:
-        with_iproute(work)
-    except LinkError as error:
-        if isinstance(error.__cause__, NetlinkError) and error.__cause__.code in (errno.ENODEV, errno.ENOENT):
-            return
-        raise
+        with Rtnetlink() as link:
+            left = 0
+            for hook in Hook:
+                for found in _filters(link, ifindex, hook):
+                    if not found.of(instance):
+                        left += 1
+                        continue
+                    where = _tcmsg(ifindex, hook, handle=found.handle, priority=found.priority)
+                    link.change(_DELETE_FILTER, where + attribute(_KIND, _text("bpf")))
+            if not left and _has_clsact(link, ifindex):
+                link.change(_DELETE_QDISC, _tcmsg(ifindex, _CLSACT, handle=_CLSACT_HANDLE))
+    except Refused as error:
+        if error.errno not in (errno.ENODEV, errno.ENOENT):
+            raise LinkError(f"netlink: {error}") from error
+    except OSError as error:
+        raise LinkError(f"netlink: {error}") from error
 
 
 def attached_interfaces(indexes: list[int], instance: str) -> list[int]:
     """Those that carry a filter of this instance."""
-
-    def carries(route: IPRoute, index: int) -> bool:
-        return any(one.of(instance) for hook in Hook for one in _filters(route, index, hook))
-
-    def work(route: IPRoute) -> list[int]:
-        return [index for index in indexes if carries(route, index)]
-
-    return with_iproute(work)
+    with _refusals_told(), Rtnetlink() as link:
+        return [index for index in indexes if any(one.of(instance) for one in _on_both_hooks(link, index))]
 
 
 def in_use(indexes: list[int]) -> bool:
     """Does any instance hang on one of these? Then the namespace is its, and so are its rules."""
+    with _refusals_told(), Rtnetlink() as link:
+        return any(one.name.startswith(_NAME_PREFIX) for index in indexes for one in _on_both_hooks(link, index))
 
-    def work(route: IPRoute) -> bool:
-        found = (one for index in indexes for hook in Hook for one in _filters(route, index, hook))
-        return any(one.name.startswith(_NAME_PREFIX) for one in found)
 
-    return with_iproute(work)
+def _on_both_hooks(link: Rtnetlink, ifindex: int) -> list[Filter]:
+    return [one for hook in Hook for one in _filters(link, ifindex, hook)]
+
+
+class _refusals_told:
+    """What netlink refuses becomes a LinkError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Refused | OSError):
+            raise LinkError(f"netlink: {error}") from error

@@ -28,7 +28,6 @@ from mesh import layouts
 _LOAD_TIMEOUT_S = 120
 _BPFFS_MAGIC_OPTION = "bpf"
 _SO_COOKIE = 57
-_REPOSITORY = Path(__file__).resolve().parents[2]
 _DEFAULT_MARK_TO_PROXY = 0x10
 _DEFAULT_MARK_MASK = 0xF0
 
@@ -86,11 +85,14 @@ class KernelDatapath:
         command = [sys.executable, "-m", "agent.datapath.load", "--instance", self._instance, "--bpffs", self._bpffs]
         for name, entries in self._map_entries.items():
             command += ["--map-entries", f"{name}={entries}"]
-        paths = [str(_REPOSITORY), os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
         try:
             done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=_LOAD_TIMEOUT_S, check=False
+                command,
+                env=links.own_environment(),
+                capture_output=True,
+                text=True,
+                timeout=_LOAD_TIMEOUT_S,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise DatapathError(f"compiling the kernel programs took longer than {_LOAD_TIMEOUT_S} s") from error

@@ -1,31 +1,23 @@
-"""The node's routing for redirected packets, by netlink and sysctl, in the network namespace of the caller.
-
-A packet that tc gave to one of the proxy's sockets carries mark_to_proxy; a rule sends it to a table that calls every
-address local, so the kernel delivers it instead of forwarding it. pyroute2 lives here and in `attach.py` alone; it runs
-in a thread of its own: it brings an event loop, which must not meet the agent's.
+"""What the agent needs to know and set of its network namespace: interfaces, sysctls, and whether redirected packets
+come home. Rules and routes themselves are made by `routes.py`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
+import os
 import socket
-import threading
-from collections.abc import Callable
+import struct
+import subprocess
+import sys
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Any, TypeVar
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
-T = TypeVar("T")
+from agent.datapath.rtnetlink import Refused, Rtnetlink, attribute, attributes, number
 
 LOCAL_TABLE = 2005
-RULE_PRIORITY = 100
-_LOOPBACK = 1
-_RTN_LOCAL = 2
-_SCOPE_HOST = 254
-_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+LOOPBACK = 1
+RTN_LOCAL = 2
+FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 SYSCTLS = {
     "net/ipv4/ip_forward": "1",
@@ -35,101 +27,79 @@ SYSCTLS = {
 }
 """Forwarding between pods; and no reverse path filter: answers to the proxy come from where no route points to."""
 
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_ROUTES_TIMEOUT_S = 20
+_GET_ROUTE, _GET_RULE = 26, 34
+_RULE_MARK, _RULE_TABLE, _RULE_MASK = 10, 15, 16
+_ROUTE_TO, _ROUTE_TABLE, _ROUTE_MARK = 1, 15, 16
+_LOOKUP_TABLE = 0x1000  # answer with the table that decided, not with `main`
+_RTMSG = struct.Struct("=BBBBBBBBI")
+"""struct rtmsg and struct fib_rule_hdr: family, two lengths, tos, table, ..., type, flags."""
+_SOMEWHERE: dict[int, bytes] = {
+    socket.AF_INET: IPv4Address("192.0.2.1").packed,
+    socket.AF_INET6: IPv6Address("2001:db8::1").packed,
+}
+
 
 class LinkError(Exception):
     """Netlink or sysctl refused; the text names the object."""
 
 
-def with_iproute(work: Callable[[IPRoute], T]) -> T:
-    """Run `work` on a fresh netlink socket, in a thread without an event loop. LinkError for what netlink refuses."""
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            with IPRoute() as route:
-                result.append(work(route))
-        except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name="netlink")
-    thread.start()
-    thread.join()
-    if failure:
-        if isinstance(failure[0], NetlinkError):
-            raise LinkError(f"netlink: {failure[0]}") from failure[0]
-        raise failure[0]
-    return result[0]
-
-
-def _absent(error: NetlinkError) -> bool:
-    return error.code in (errno.ENOENT, errno.ESRCH, errno.EEXIST, errno.EAFNOSUPPORT)
-
-
 def prepare(mark: int, mask: int) -> None:
-    """Rules, local routes and sysctls. Idempotent."""
-
-    def work(route: IPRoute) -> None:
-        route.link("set", index=_LOOPBACK, state="up")
-        for family in _FAMILIES:
-            if not _rules(route, family, mark, mask):
-                route.rule("add", family=family, fwmark=mark, fwmask=mask, table=LOCAL_TABLE, priority=RULE_PRIORITY)
-            with _quiet():
-                route.route("add", **_local_route(family))
-
-    with_iproute(work)
+    """Rules, local routes and sysctls. Idempotent, and quick where all is there."""
+    if not prepared(mark, mask):
+        _routes("prepare", mark, mask)
     for name, value in SYSCTLS.items():
         write_sysctl(name, value)
 
 
 def restore(mark: int, mask: int) -> None:
     """Take rules and routes away again; sysctls stay, others may count on them by now."""
+    _routes("restore", mark, mask)
 
-    def work(route: IPRoute) -> None:
-        for family in _FAMILIES:
-            for _ in range(len(_rules(route, family, mark, mask))):
-                route.rule("del", family=family, fwmark=mark, fwmask=mask, table=LOCAL_TABLE, priority=RULE_PRIORITY)
-            with _quiet():
-                route.route("del", **_local_route(family))
 
-    with_iproute(work)
+def _routes(work: str, mark: int, mask: int) -> None:
+    command = [sys.executable, "-m", "agent.datapath.routes", work, "--mark", str(mark), "--mask", str(mask)]
+    try:
+        done = subprocess.run(
+            command, env=own_environment(), capture_output=True, text=True, timeout=_ROUTES_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LinkError(f"setting rules and routes took longer than {_ROUTES_TIMEOUT_S} s") from error
+    if done.returncode:
+        raise LinkError(f"rules and routes for redirected packets: {done.stderr.strip()}")
+
+
+def own_environment() -> dict[str, str]:
+    """For `python -m agent...` in a process of its own, wherever this one was started."""
+    paths = [str(_REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
 
 def prepared(mark: int, mask: int) -> bool:
-    """Are the rules of both families there?"""
-    return with_iproute(lambda route: all(_rules(route, family, mark, mask) for family in _FAMILIES))
-
-
-def _local_route(family: int) -> dict[str, Any]:
-    anything = "0.0.0.0/0" if family == socket.AF_INET else "::/0"
-    return {
-        "family": family,
-        "dst": anything,
-        "oif": _LOOPBACK,
-        "table": LOCAL_TABLE,
-        "type": _RTN_LOCAL,
-        "scope": _SCOPE_HOST if family == socket.AF_INET else 0,
-    }
-
-
-def _rules(route: IPRoute, family: int, mark: int, mask: int) -> list[Any]:
-    return [
-        rule
-        for rule in route.get_rules(family=family)
-        if rule.get_attr("FRA_TABLE") == LOCAL_TABLE
-        and rule.get_attr("FRA_FWMARK") == mark
-        and rule.get_attr("FRA_FWMASK") == mask
-    ]
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    """What is there already, or gone already, is no error."""
+    """Are the rules of both families there, and does a packet with the mark come home, wherever it wants to go?"""
     try:
-        yield
-    except NetlinkError as error:
-        if not _absent(error):
-            raise
+        with Rtnetlink() as link:
+            return all(_ruled(link, family, mark, mask) and _at_home(link, family, mark) for family in FAMILIES)
+    except Refused:
+        return False
+    except OSError as error:
+        raise LinkError(f"netlink: {error}") from error
+
+
+def _ruled(link: Rtnetlink, family: int, mark: int, mask: int) -> bool:
+    wanted = {kind: struct.pack("=I", value) for kind, value in
+              ((_RULE_MARK, mark), (_RULE_MASK, mask), (_RULE_TABLE, LOCAL_TABLE))}  # fmt: skip
+    rules = link.dump(_GET_RULE, _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
+    return any(rule[0] == family and wanted.items() <= attributes(rule[_RTMSG.size :]).items() for rule in rules)
+
+
+def _at_home(link: Rtnetlink, family: int, mark: int) -> bool:
+    where = _SOMEWHERE[family]
+    question = _RTMSG.pack(family, len(where) * 8, 0, 0, 0, 0, 0, 0, _LOOKUP_TABLE)
+    answer = link.get(_GET_ROUTE, question + attribute(_ROUTE_TO, where) + number(_ROUTE_MARK, mark))
+    table = attributes(answer[_RTMSG.size :]).get(_ROUTE_TABLE)
+    return answer[7] == RTN_LOCAL and table == struct.pack("=I", LOCAL_TABLE)
 
 
 def write_sysctl(name: str, value: str) -> None:

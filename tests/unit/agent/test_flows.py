@@ -25,8 +25,8 @@ def names(numbers: Numbers | None = None) -> Names:
         nodes.snapshot(pods=[nodes.pod("a", "10.9.0.1", 300, "a")], peers={"10.9.1.1/32": 256}, policies=[POLICY])
     )
 
-    def policy_of(number: int) -> PolicySet | None:
-        return POLICY if number == 4 else None
+    def policy_of(number: int, endpoint: int) -> PolicySet | None:
+        return POLICY if (number, endpoint) == (4, 1) else None
 
     return Names(state=state, numbers=numbers or Numbers(), policy_of=policy_of)
 

@@ -22,7 +22,6 @@ WANTED = [(1, Hook.INGRESS, Program("one", "tc_from_pod", 141))]
 def test_a_hook_is_ours_first_and_of_this_version(
     found: list[Filter], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attach, "with_iproute", lambda work: work(None))
     monkeypatch.setattr(attach, "_filters", lambda _route, _ifindex, _hook: found)
     told = attach.missing(WANTED)
     assert len(told) == bool(text)
