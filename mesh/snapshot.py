@@ -171,3 +171,5 @@ class ProxyView:
     services: Mapping[int, str]
     """Number in the redirect record -> `namespace/name`."""
     trust_domain: str
+    moved: Mapping[Address, IdentityId] = field(default_factory=dict)
+    """Addresses whose identity changed lately: a redirect record made before that still says the former one."""

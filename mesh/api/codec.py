@@ -27,15 +27,42 @@ from mesh.api.codec_node import (
     settings_to_pb,
 )
 from mesh.api.codec_policy import policy_set_from_pb, policy_set_to_pb, rule_ref_from_pb, rule_ref_to_pb
-from mesh.api.codec_words import CodecError, name_from_pb, prefix_from_pb, prefix_to_pb
-from mesh.model import Identity, IdentityId, PolicyKey, PolicySet, Revision
+from mesh.api.codec_words import (
+    CodecError,
+    address_from_pb,
+    address_to_pb,
+    name_from_pb,
+    prefix_from_pb,
+    prefix_to_pb,
+)
+from mesh.model import Address, Identity, IdentityId, PolicyKey, PolicySet, Revision
 from mesh.snapshot import Delta, NodeSnapshot, PodEndpoint, ProxyView, dangling
 
 __all__ = [
-    "CodecError", "delta_from_pb", "delta_to_pb", "endpoint_from_pb", "endpoint_to_pb", "flow_from_pb", "flow_to_pb",
-    "frontend_from_pb", "frontend_to_pb", "identity_from_pb", "identity_to_pb", "ipcache_from_pb", "ipcache_to_pb",
-    "parse", "policy_set_from_pb", "policy_set_to_pb", "proxy_snapshot_from_pb", "proxy_snapshot_to_pb",
-    "rule_ref_from_pb", "rule_ref_to_pb", "settings_from_pb", "settings_to_pb", "snapshot_from_pb", "snapshot_to_pb",
+    "CodecError",
+    "delta_from_pb",
+    "delta_to_pb",
+    "endpoint_from_pb",
+    "endpoint_to_pb",
+    "flow_from_pb",
+    "flow_to_pb",
+    "frontend_from_pb",
+    "frontend_to_pb",
+    "identity_from_pb",
+    "identity_to_pb",
+    "ipcache_from_pb",
+    "ipcache_to_pb",
+    "parse",
+    "policy_set_from_pb",
+    "policy_set_to_pb",
+    "proxy_snapshot_from_pb",
+    "proxy_snapshot_to_pb",
+    "rule_ref_from_pb",
+    "rule_ref_to_pb",
+    "settings_from_pb",
+    "settings_to_pb",
+    "snapshot_from_pb",
+    "snapshot_to_pb",
 ]
 
 K = TypeVar("K")
@@ -137,6 +164,7 @@ def proxy_snapshot_to_pb(
     identities: Mapping[IdentityId, Identity],
     services: Mapping[int, str],
     trust_domain: str,
+    moved: Mapping[Address, IdentityId],
 ) -> pb.ProxySnapshot:
     """`endpoints` and `services` by the numbers that redirect records carry; a service is written `namespace/name`."""
     return pb.ProxySnapshot(
@@ -146,6 +174,7 @@ def proxy_snapshot_to_pb(
         identities=[identity_to_pb(item) for item in identities.values()],
         services=[_service_to_pb(number, name) for number, name in services.items()],
         trust_domain=trust_domain,
+        moved=[pb.AddressIdentity(address=address_to_pb(ip), identity=number) for ip, number in moved.items()],
     )
 
 
@@ -161,6 +190,10 @@ def proxy_snapshot_from_pb(message: pb.ProxySnapshot) -> ProxyView:
         _no_duplicate(service.id, services, f"{field}.id")
         namespace = name_from_pb(service.namespace, f"{field}.namespace")
         services[service.id] = f"{namespace}/{name_from_pb(service.name, f'{field}.name')}"
+    moved = (
+        (address_from_pb(item.address, f"proxy_snapshot.moved[{i}].address"), IdentityId(item.identity))
+        for i, item in enumerate(message.moved)
+    )
     view = ProxyView(
         revision=Revision(message.revision),
         endpoints=endpoints,
@@ -168,6 +201,7 @@ def proxy_snapshot_from_pb(message: pb.ProxySnapshot) -> ProxyView:
         identities=_table(message.identities, identity_from_pb, lambda item: item.id, "proxy_snapshot.identities"),
         services=services,
         trust_domain=message.trust_domain,
+        moved=dict(moved),
     )
     for endpoint in endpoints.values():
         if endpoint.policy not in view.policies:

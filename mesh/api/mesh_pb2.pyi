@@ -1281,6 +1281,7 @@ class ProxySnapshot(_message.Message):
     IDENTITIES_FIELD_NUMBER: _builtins.int
     SERVICES_FIELD_NUMBER: _builtins.int
     TRUST_DOMAIN_FIELD_NUMBER: _builtins.int
+    MOVED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     trust_domain: _builtins.str
     @_builtins.property
@@ -1291,6 +1292,10 @@ class ProxySnapshot(_message.Message):
     def identities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Identity]: ...
     @_builtins.property
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProxyService]: ...
+    @_builtins.property
+    def moved(self) -> _containers.RepeatedCompositeFieldContainer[Global___AddressIdentity]:
+        """Addresses whose identity changed lately, with the one that they have now: redirect records hold the former one."""
+
     def __init__(
         self,
         *,
@@ -1300,10 +1305,11 @@ class ProxySnapshot(_message.Message):
         identities: _abc.Iterable[Global___Identity] | None = ...,
         services: _abc.Iterable[Global___ProxyService] | None = ...,
         trust_domain: _builtins.str = ...,
+        moved: _abc.Iterable[Global___AddressIdentity] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoints", b"endpoints", "identities", b"identities", "policies", b"policies", "revision", b"revision", "services", b"services", "trust_domain", b"trust_domain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoints", b"endpoints", "identities", b"identities", "moved", b"moved", "policies", b"policies", "revision", b"revision", "services", b"services", "trust_domain", b"trust_domain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,8 +40,10 @@ _PLACES = {
     "green/e": ("node-2", "10.50.2.12", "fd50:2::c", 0),
     "blue/f": ("node-2", "10.50.2.13", "fd50:2::d", 1),
     "blue/g": ("node-1", "10.50.1.30", "fd50:1::1e", 2),
-    "blue/h": ("node-2", "172.20.0.8", "fd77::8", 3),
+    "blue/h": ("node-2", "172.20.0.8", "fd77::8", 2),
 }
+TWINS = ("blue/g", "blue/h")
+"""These come with equal labels, account and named ports, and share an identity whenever nothing tells them apart."""
 
 
 def pod(random_: random.Random, key: str, place: tuple[str, str, str, int]) -> Document:
@@ -54,7 +56,7 @@ def pod(random_: random.Random, key: str, place: tuple[str, str, str, int]) -> D
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "labels": {"pod": name, **some_labels(random_)}},
+        "metadata": {"name": name, "namespace": namespace, "labels": {"pod": known_as(key), **some_labels(random_)}},
         "spec": {
             "nodeName": node,
             "serviceAccountName": random_.choice(ACCOUNTS),
@@ -62,6 +64,11 @@ def pod(random_: random.Random, key: str, place: tuple[str, str, str, int]) -> D
         },
         "status": {"podIP": v4, "podIPs": [{"ip": v4}, {"ip": v6}]},
     }
+
+
+def known_as(key: str) -> str:
+    """The value of the label `pod`, by which its Service finds it."""
+    return "twin" if key in TWINS else key.partition("/")[2]
 
 
 def some_labels(random_: random.Random) -> dict[str, str]:
@@ -81,9 +88,11 @@ def cluster(random_: random.Random) -> list[Document]:
         for account in ACCOUNTS[:2]:
             metadata = {"name": account, "namespace": name}
             found.append({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-    for key, place in _PLACES.items():
-        found += [pod(random_, key, place), service(key)]
-    return found
+    pods = {key: pod(random_, key, place) for key, place in _PLACES.items()}
+    first, second = (pods[key] for key in TWINS)
+    second["metadata"]["labels"] = dict(first["metadata"]["labels"])
+    second["spec"]["serviceAccountName"] = first["spec"]["serviceAccountName"]
+    return [*found, *pods.values(), *(service(key) for key in pods if key not in TWINS)]
 
 
 def service(key: str) -> Document:
@@ -106,9 +115,9 @@ def service(key: str) -> Document:
 
 
 def guest(random_: random.Random, number: int) -> Document:
-    """A pod that comes and goes, each time at another address and maybe on another node."""
+    """A pod that comes and goes, under another name and with other labels at an address that a guest had before."""
     side = random_.choice((1, 2))
-    place = (f"node-{side}", f"10.50.{side}.{100 + number % 100}", f"fd50:{side}::{number % 100 + 256:x}", 0)
+    place = (f"node-{side}", f"10.50.{side}.{100 + number % 2}", f"fd50:{side}::{number % 2 + 256:x}", 0)
     return pod(random_, f"{random_.choice(list(NAMESPACES))}/guest-{number}", place)
 
 

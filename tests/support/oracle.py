@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 Document = dict[str, Any]
 NODE = "node:"
+MESH = "weft.dev/mesh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +84,24 @@ class Oracle:
         halves = [self._half(flow, "egress"), self._half(flow, "ingress")]
         denials = [half for half in halves if half.verdict == "deny"]
         for half in sorted(denials, key=lambda half: half.l7):
-            if half.direction == "ingress" and not half.l7 and self._node(flow.source) != self._node(flow.target):
+            if half.direction == "ingress" and not half.l7 and self.node_of(flow.source) != self.node_of(flow.target):
                 half = replace(half, accepted=self._half(replace(flow, request=None), "egress").l7)
             return half
         return Answer("requests", l7=True) if any(half.verdict == "requests" for half in halves) else ALLOW
 
-    def _node(self, name: str) -> str:
+    def node_of(self, name: str) -> str:
         """Of a pod; what is no pod is on none."""
         return str(self.documents["Pod", name]["spec"].get("nodeName")) if "/" in name else name
 
     def _own_node(self, one: str, other: str) -> bool:
         for node, pod in ((one, other), (other, one)):
             if node.startswith(NODE) and "/" in pod:
-                return self._node(pod) == node.removeprefix(NODE)
+                return self.node_of(pod) == node.removeprefix(NODE)
         return False
 
     def _half(self, flow: Flow, direction: str) -> Answer:
         subject = flow.source if direction == "egress" else flow.target
-        if "/" not in subject:
+        if "/" not in subject or self._is_left_alone(subject):
             return ALLOW
         closing: set[str] = set()
         found: dict[tuple[str, bool], set[str]] = {}
@@ -116,6 +117,12 @@ class Oracle:
                     if http is not None and action == "Allow":
                         found.setdefault(("Opened", True), set()).add(key_of(policy))
         return _settle(found, closing, direction, request_seen=flow.request is not None)
+
+    def _is_left_alone(self, pod: str) -> bool:
+        """Labelled so, itself or its namespace; its own word wins. Without a word the lab enrols everybody."""
+        metadata = self.documents["Pod", pod]["metadata"]
+        words = metadata.get("labels", {}), self._namespace_labels(metadata["namespace"])
+        return next((labels[MESH] for labels in words if MESH in labels), "enabled") == "disabled"
 
     def _selecting(self, pod: str) -> Iterator[Document]:
         labels = self.documents["Pod", pod]["metadata"].get("labels", {})

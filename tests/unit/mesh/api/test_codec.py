@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 from hypothesis import given, settings
 
@@ -16,6 +18,7 @@ from mesh.api.codec import (
     snapshot_from_pb,
     snapshot_to_pb,
 )
+from mesh.model import IdentityId
 from mesh.snapshot import NodeSnapshot, apply, diff
 from tests.unit.mesh.api.models import snapshots
 
@@ -41,11 +44,13 @@ def test_a_delta_that_crossed_the_wire_leads_to_the_new_snapshot(old: NodeSnapsh
 def test_the_proxys_view_survives_the_wire(snapshot: NodeSnapshot) -> None:
     endpoints = dict(enumerate(snapshot.endpoints.values(), start=7))
     message = proxy_snapshot_to_pb(
-        snapshot.revision, endpoints, snapshot.policies, snapshot.identities, {3: "shop/pay"}, "td.test"
+        snapshot.revision, endpoints, snapshot.policies, snapshot.identities, {3: "shop/pay"}, "td.test",
+        {ip_address("10.0.0.1"): IdentityId(300), ip_address("fd00::1"): IdentityId(301)},
     )
     view = proxy_snapshot_from_pb(parse(pb.ProxySnapshot, message.SerializeToString()))
     assert (view.endpoints, view.policies, view.identities) == (endpoints, snapshot.policies, snapshot.identities)
     assert (view.revision, view.services, view.trust_domain) == (snapshot.revision, {3: "shop/pay"}, "td.test")
+    assert view.moved == {ip_address("10.0.0.1"): 300, ip_address("fd00::1"): 301}
 
 
 def snapshot_message() -> pb.Snapshot:

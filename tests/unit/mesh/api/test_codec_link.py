@@ -37,7 +37,7 @@ def test_what_the_proxy_says_is_read_back() -> None:
 def test_what_the_agent_says_is_read_back() -> None:
     view = ALLOW_ALL
     message = proxy_snapshot_to_pb(
-        view.revision, view.endpoints, view.policies, view.identities, view.services, view.trust_domain
+        view.revision, view.endpoints, view.policies, view.identities, view.services, view.trust_domain, view.moved
     )
     assert to_proxy(welcome_to_bytes(WELCOME)) == WELCOME
     assert to_proxy(snapshot_to_bytes(message)) == view
