@@ -26,9 +26,7 @@ def crowded_node(stack: ExitStack, options: Options, label: str, pods: int) -> M
     addresses = {f"pod-{number}": f"10.78.{number // 250}.{number % 250 + 1}" for number in range(pods)}
     control.controller(stack, network.named("outside"), OUTSIDE, folder, cpu=LOAD_CPU)
     token = control.prepare(folder, _objects(label, addresses), label)
-    mesh = stack.enter_context(
-        MeshNode(node, label, folder, controller=f"{OUTSIDE}:{control.PORT}", token=token)
-    )
+    mesh = stack.enter_context(MeshNode(node, label, folder, controller=f"{OUTSIDE}:{control.PORT}", token=token))
     agent = mesh.start_agent()
     agent.wait_until(mesh.answers, 60, "answer on its local API")
     for name, address in addresses.items():

@@ -98,9 +98,7 @@ def _ref(name: str, number: int) -> RuleRef:
     return RuleRef(policy=f"{NAMESPACE}/{name}-{number // 10}", kind="MeshPolicy", rule=f"ingress[{number % 10}]")
 
 
-def snapshot(
-    node: str, *, here: Sequence[Subject], elsewhere: Sequence[Subject] = (), crowd: int = 0
-) -> NodeSnapshot:
+def snapshot(node: str, *, here: Sequence[Subject], elsewhere: Sequence[Subject] = (), crowd: int = 0) -> NodeSnapshot:
     """One node's word: its own pods, the pods on other nodes, and `crowd` more pods elsewhere, each an identity."""
     identities = {IdentityId(int(number)): _reserved(number) for number in ReservedIdentity}
     unknown = IpcacheEntry(prefix=CLUSTER, identity=IdentityId(ReservedIdentity.UNKNOWN))

@@ -87,9 +87,7 @@ def _weft(stack: ExitStack, options: Options) -> Way:
         mesh.add_pod(name, pod)
     stack.enter_context(peers.upstream(server.host, server.address, UPSTREAM_PORT, folder, cpu=LOAD_CPU))
     peers.check("weft", client.host, server.address, UPSTREAM_PORT, cgroup=mesh.cgroup)
-    return Way(
-        client=client.host, address=server.address, port=UPSTREAM_PORT, working=proxy.tree, cgroup=mesh.cgroup
-    )
+    return Way(client=client.host, address=server.address, port=UPSTREAM_PORT, working=proxy.tree, cgroup=mesh.cgroup)
 
 
 def _section(options: Options, ways: Mapping[str, Way]) -> Section:

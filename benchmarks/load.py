@@ -59,9 +59,7 @@ def iperf3(host: Host, address: str, *, seconds: float, cpu: int, cgroup: Path |
     end = json.loads(host.run(*words, cpu=cpu, cgroup=cgroup))["end"]
     gbits = float(end["sum_received"]["bits_per_second"]) / 1e9
     busy = end["cpu_utilization_percent"]
-    return Bulk(
-        gbits_per_second=gbits, gbits_per_cpu_second=gbits / (busy["host_total"] + busy["remote_total"]) * 100
-    )
+    return Bulk(gbits_per_second=gbits, gbits_per_cpu_second=gbits / (busy["host_total"] + busy["remote_total"]) * 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,9 +61,7 @@ def _loaded(stack: ExitStack, options: Options, rules: int) -> Callable[[], Samp
     node, client, server = one_node(network)
     policy = intent.crowded_policy("client", SERVER_IDENTITY, (PORT,), rules, CROWD)
     subject = Subject(name="client", address=client.address, identity=CLIENT_IDENTITY, policy=policy)
-    peer = Subject(
-        name="server", address=server.address, identity=SERVER_IDENTITY, policy=intent.open_policy("server")
-    )
+    peer = Subject(name="server", address=server.address, identity=SERVER_IDENTITY, policy=intent.open_policy("server"))
     word = intent.snapshot(f"lookup{rules}", here=[subject], elsewhere=[peer], crowd=CROWD)
     mesh = stack.enter_context(MeshNode(node, f"lookup{rules}", folder, word))
     agent = mesh.start_agent()
@@ -75,9 +73,7 @@ def _loaded(stack: ExitStack, options: Options, rules: int) -> Callable[[], Samp
     ifindex, link_address = str(link["ifindex"]), str(link["address"])
 
     def cost(program: Path, *flags: int) -> float:
-        packets = [
-            tcp_packet(link_address, client.address, server.address, 40000, PORT, each).hex() for each in flags
-        ]
+        packets = [tcp_packet(link_address, client.address, server.address, 40000, PORT, each).hex() for each in flags]
         words = [sys.executable, "-m", "benchmarks.testrun", str(program), ifindex, str(REPEAT), *packets]
         python_path = f"PYTHONPATH={ENVIRONMENT['PYTHONPATH']}"
         took, verdict = node.host.run("env", python_path, *words, cpu=WORK_CPU).split()

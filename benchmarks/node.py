@@ -165,8 +165,6 @@ def remove_cgroup(path: Path) -> None:
 
 
 def mount_bpffs() -> None:
-    mounted = any(
-        line.split()[1:3] == [str(BPFFS), "bpf"] for line in Path("/proc/mounts").read_text().splitlines()
-    )
+    mounted = any(line.split()[1:3] == [str(BPFFS), "bpf"] for line in Path("/proc/mounts").read_text().splitlines())
     if not mounted:
         subprocess.run(["mount", "-t", "bpf", "bpf", str(BPFFS)], check=True)

@@ -38,9 +38,7 @@ class Samples:
         return (max(values) - min(values)) / 2 / middle if middle else 0.0
 
 
-def measure(
-    variants: Mapping[str, Callable[[], Sample]], rounds: int, *, progress: Callable[[str], None]
-) -> Samples:
+def measure(variants: Mapping[str, Callable[[], Sample]], rounds: int, *, progress: Callable[[str], None]) -> Samples:
     """Run every variant `rounds` times, interleaved."""
     names = list(variants)
     taken: dict[str, list[Sample]] = {name: [] for name in names}

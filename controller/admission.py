@@ -116,9 +116,7 @@ def _check_references(intent: Intent, outcome: Admission, touched: set[str]) -> 
     outcome.warnings += [warning for warning in warnings if warning.object in touched]
 
 
-def _admitted(
-    item: Object, stored: Entry | None, source: str, rules: Rules, taken: dict[Address, str]
-) -> Entry:
+def _admitted(item: Object, stored: Entry | None, source: str, rules: Rules, taken: dict[Address, str]) -> Entry:
     """The entry that `item` becomes. Raises ObjectsRefused."""
     if source == USER and stored is not None and stored.source == DIRECTORY:
         raise _refusal(item, "", "is managed by the directory that this controller follows; change its file")

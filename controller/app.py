@@ -65,8 +65,16 @@ class Controller:
         publisher.on_view(fleet.wake_all)
         source = DirectorySource(config.source, intake, telemetry) if config.source else None
         return cls(
-            config=config, store=store, authority=authority, telemetry=telemetry, intake=intake, publisher=publisher,
-            source=source, fleet=fleet, flows=Flows(), servers=Servers(),
+            config=config,
+            store=store,
+            authority=authority,
+            telemetry=telemetry,
+            intake=intake,
+            publisher=publisher,
+            source=source,
+            fleet=fleet,
+            flows=Flows(),
+            servers=Servers(),
         )
 
     async def run(self, stop: asyncio.Event, started: asyncio.Event) -> None:
@@ -81,8 +89,11 @@ class Controller:
                     tasks.create_task(self.source.run(), name="source")
                 await self.publisher.tried.wait()
                 await self._serve()
-                log.info("serving agents on %s and the port above, revision %s", self.config.listen,
-                         self.intake.intent.revision)
+                log.info(
+                    "serving agents on %s and the port above, revision %s",
+                    self.config.listen,
+                    self.intake.intent.revision,
+                )
                 started.set()
                 await stop.wait()
                 await self._drain()
@@ -97,12 +108,23 @@ class Controller:
 
     async def _serve(self) -> None:
         mesh = MeshParts(
-            store=self.store, authority=self.authority, fleet=self.fleet, flows=self.flows, publisher=self.publisher,
-            telemetry=self.telemetry, node_certificate=timedelta(seconds=self.config.node_certificate_s),
+            store=self.store,
+            authority=self.authority,
+            fleet=self.fleet,
+            flows=self.flows,
+            publisher=self.publisher,
+            telemetry=self.telemetry,
+            node_certificate=timedelta(seconds=self.config.node_certificate_s),
         )
         admin = AdminParts(
-            store=self.store, authority=self.authority, intake=self.intake, publisher=self.publisher, fleet=self.fleet,
-            flows=self.flows, source=self.source, telemetry=self.telemetry,
+            store=self.store,
+            authority=self.authority,
+            intake=self.intake,
+            publisher=self.publisher,
+            fleet=self.fleet,
+            flows=self.flows,
+            source=self.source,
+            telemetry=self.telemetry,
         )
         await self.servers.start_mesh(mesh, self.config.listen)
         await self.servers.start_admin(admin, self.config.admin_socket)

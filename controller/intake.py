@@ -56,9 +56,7 @@ class Intake:
         self._new_uid = new_uid
         self._turn = asyncio.Lock()
         entries = [from_row(row) for row in store.objects()]
-        self.intent = Intent(
-            revision=store.revision(), entries={object_id(entry.object): entry for entry in entries}
-        )
+        self.intent = Intent(revision=store.revision(), entries={object_id(entry.object): entry for entry in entries})
         self.watches = Watches()
         self.changed = asyncio.Event()
 
@@ -139,9 +137,7 @@ def _admit(intent: Intent, given: Sequence[Object], rules: Rules, source: str, p
     gone: Admission | None = None
     if prune:
         names = {object_id(item) for item in given}
-        vanished = [
-            key for key, entry in intent.entries.items() if entry.source == source and key not in names
-        ]
+        vanished = [key for key, entry in intent.entries.items() if entry.source == source and key not in names]
         if vanished:
             gone = removal(intent, vanished)
             # A Namespace that vanished takes along what others put into it, but not what is given anew.

@@ -248,7 +248,9 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
             presented, text = tokens.make(parts.authority.hash)
             parts.store.put_token(
                 StoredToken(
-                    name=presented.name, secret_hash=tokens.secret_hash(presented), node=request.node,
+                    name=presented.name,
+                    secret_hash=tokens.secret_hash(presented),
+                    node=request.node,
                     expires_s=now + lifetime,
                 ),
                 now_s=now,

@@ -101,12 +101,8 @@ def _settings(objects: Iterable[Object]) -> MeshSettings:
     return MeshSettings()
 
 
-def _ipcache(
-    policy: ClusterPolicy, node_addresses: Mapping[str, tuple[Address, ...]]
-) -> dict[Prefix, IpcacheEntry]:
-    owners = {
-        host_prefix(address): (pod.node, pod.key) for pod in policy.pods.values() for address, _ in pod.addresses
-    }
+def _ipcache(policy: ClusterPolicy, node_addresses: Mapping[str, tuple[Address, ...]]) -> dict[Prefix, IpcacheEntry]:
+    owners = {host_prefix(address): (pod.node, pod.key) for pod in policy.pods.values() for address, _ in pod.addresses}
     for node, addresses in node_addresses.items():
         owners |= {host_prefix(address): (node, "") for address in addresses}
     found: dict[Prefix, IpcacheEntry] = {}

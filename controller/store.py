@@ -161,7 +161,12 @@ class Store:
             ).fetchall()
         return [
             StoredObject(
-                id=(row[0], row[1], row[2]), json=row[3], uid=row[4], created=row[5], source=row[6], status_by=row[7],
+                id=(row[0], row[1], row[2]),
+                json=row[3],
+                uid=row[4],
+                created=row[5],
+                source=row[6],
+                status_by=row[7],
                 revision=Revision(row[8]),
             )
             for row in rows
@@ -172,10 +177,7 @@ class Store:
         with self.transaction() as cursor:
             cursor.executemany(
                 "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (*item.id, item.json, item.uid, item.created, revision, item.source, item.status_by)
-                    for item in put
-                ],
+                [(*item.id, item.json, item.uid, item.created, revision, item.source, item.status_by) for item in put],
             )
             cursor.executemany("DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ?", list(remove))
             cursor.execute(

@@ -35,7 +35,8 @@ _PR_SET_PDEATHSIG = 1
 
 def main(config: ProxyConfig) -> int:
     logging.basicConfig(
-        level=config.log_level.upper(), stream=sys.stderr,
+        level=config.log_level.upper(),
+        stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s",
     )
     _allow_many_files()
@@ -159,8 +160,13 @@ class Workers:
             wait = FIRST_BACKOFF_S if now - started > STEADY_S else self._backoff[index]
             self._backoff[index] = min(wait * 2, LAST_BACKOFF_S)
             self._due[index] = now + wait
-            log.error("worker %d (pid %d) ended with status %d; starting it again in %.1f s", index, pid,
-                      os.waitstatus_to_exitcode(status), wait)
+            log.error(
+                "worker %d (pid %d) ended with status %d; starting it again in %.1f s",
+                index,
+                pid,
+                os.waitstatus_to_exitcode(status),
+                wait,
+            )
 
     def _tell(self, number: signal.Signals) -> None:
         for pid in list(self._slots):

@@ -24,17 +24,24 @@ class CountersCollector(Collector):
         yield self._requests()
         yield self._durations()
         yield from _labelled(
-            ("weft_proxy_refused", "Messages of clients refused as malformed, ambiguous, too large or too slow.",
-             self._counters.refused),
+            (
+                "weft_proxy_refused",
+                "Messages of clients refused as malformed, ambiguous, too large or too slow.",
+                self._counters.refused,
+            ),
             ("weft_proxy_connections_refused", "Connections closed before a byte was read.", self._counters.unaccepted),
-            ("weft_proxy_upstream_errors", "Upstream connections or responses that failed.",
-             self._counters.upstream_errors),
+            (
+                "weft_proxy_upstream_errors",
+                "Upstream connections or responses that failed.",
+                self._counters.upstream_errors,
+            ),
         )
         yield from self._plain()
 
     def _requests(self) -> Metric:
         family = CounterMetricFamily(
-            "weft_proxy_requests", "Requests that got a verdict, by status sent (0: reset, 499: client gone).",
+            "weft_proxy_requests",
+            "Requests that got a verdict, by status sent (0: reset, 499: client gone).",
             labels=("code", "decision"),
         )
         for decision, slots in (("allow", self._counters.allowed), ("deny", self._counters.denied)):
@@ -62,8 +69,11 @@ class CountersCollector(Collector):
             ("weft_proxy_received_bytes", "Bytes from clients.", slots.bytes_from_client),
             ("weft_proxy_sent_bytes", "Bytes to clients.", slots.bytes_to_client),
             ("weft_proxy_upstream_connections", "Upstream connections opened.", slots.upstream_opened),
-            ("weft_proxy_upstream_retries", "Requests sent again because a reused connection ended.",
-             slots.upstream_retries),
+            (
+                "weft_proxy_upstream_retries",
+                "Requests sent again because a reused connection ended.",
+                slots.upstream_retries,
+            ),
             ("weft_proxy_policy_resets", "Connections cut by a policy change.", slots.reset_by_policy),
             ("weft_proxy_flow_records_lost", "Flow records that could not be kept or sent.", slots.flows_lost),
         ):

@@ -162,9 +162,7 @@ class Worker:
         self.adopt(listening, RedirectMap(descriptors[2]), TransparentDialer(welcome.mark_from_proxy))
         log.info("node %s: listening sockets received", welcome.node)
 
-    def adopt(
-        self, listening: list[socket.socket], origins: Origins, dialer: Dialer, *, own: bool = True
-    ) -> None:
+    def adopt(self, listening: list[socket.socket], origins: Origins, dialer: Dialer, *, own: bool = True) -> None:
         """Use these from now on. `own`: a connection to the listeners' own address is nobody's, and is closed."""
         if isinstance(self._origins, RedirectMap):
             self._origins.close()

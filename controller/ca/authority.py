@@ -124,9 +124,11 @@ class Authority:
             return None
         if not uri.startswith(prefix):
             return None
-        key_hash = _key_hash(certificate.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        ))
+        key_hash = _key_hash(
+            certificate.public_key().public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+        )
         return NodePeer(uri.removeprefix(prefix), key_hash, certificate.not_valid_after_utc)
 
     def _sign(
@@ -151,9 +153,7 @@ class Authority:
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
 
@@ -176,8 +176,12 @@ def read_request(der: bytes) -> SigningRequest:
 
 def _make_root(trust_domain: str, now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "weft"), x509.NameAttribute(
-        NameOID.COMMON_NAME, f"weft root of {trust_domain}"[:64])])
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "weft"),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"weft root of {trust_domain}"[:64]),
+        ]
+    )
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -210,7 +214,8 @@ def _write(
 ) -> None:
     """The certificate first: a crash between the two leaves no key, and the next start makes both anew."""
     for path, content in (
-        (certificate_path, certificate.public_bytes(serialization.Encoding.PEM)), (key_path, _key_pem(key))
+        (certificate_path, certificate.public_bytes(serialization.Encoding.PEM)),
+        (key_path, _key_pem(key)),
     ):
         half = path.with_suffix(path.suffix + ".new")
         descriptor = os.open(half, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -13,18 +13,30 @@ from l7proxy.core.limits import Limits
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
-_SIZE_LINE = re.compile(
-    rb"([0-9A-Fa-f]{1,15})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*\r\n"
-)
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*\r\n")
 _TRAILER_LINE = re.compile(rb"(" + _TOKEN + rb"):[\t \x21-\x7e\x80-\xff]*\r\n")
 # A partial line that can still become a good one has no line feed and no carriage return but as its last byte.
 _NO_LINE_END = re.compile(rb"[^\r\n]*\r?\Z")
 
 # Fields that would change framing, routing or authorisation after the fact (RFC 9110, section 6.5.1).
-_NEVER_A_TRAILER = frozenset({
-    b"authorization", b"connection", b"content-length", b"cookie", b"expect", b"host", b"keep-alive",
-    b"proxy-authorization", b"proxy-connection", b"set-cookie", b"te", b"trailer", b"transfer-encoding", b"upgrade",
-})
+_NEVER_A_TRAILER = frozenset(
+    {
+        b"authorization",
+        b"connection",
+        b"content-length",
+        b"cookie",
+        b"expect",
+        b"host",
+        b"keep-alive",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"set-cookie",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
 
 
 class MalformedChunk(Exception):

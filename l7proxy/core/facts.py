@@ -35,7 +35,11 @@ class ConnectionFacts:
     def pool_key(self) -> tuple[str | int, ...]:
         """Connections to the upstream may be used again for whoever has the same."""
         return (
-            self.source_ip, self.source_endpoint, self.source_identity, self.destination_ip, self.destination_port,
+            self.source_ip,
+            self.source_endpoint,
+            self.source_identity,
+            self.destination_ip,
+            self.destination_port,
         )
 
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 FORBIDDEN = 403
 
 _PHRASES = {
-    400: "Bad Request", 403: "Forbidden", 405: "Method Not Allowed", 408: "Request Timeout", 414: "URI Too Long",
-    417: "Expectation Failed", 431: "Request Header Fields Too Large", 502: "Bad Gateway",
-    503: "Service Unavailable", 504: "Gateway Timeout",
+    400: "Bad Request",
+    403: "Forbidden",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    414: "URI Too Long",
+    417: "Expectation Failed",
+    431: "Request Header Fields Too Large",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
 }
 
 
@@ -15,9 +22,14 @@ def _make(status: int, connection: bytes) -> tuple[bytes, bytes]:
     body = f"{_PHRASES[status]}\n".encode()
     allow = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" if status == 405 else b""
     head = (
-        b"HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
-        % (status, _PHRASES[status].encode(), len(body))
-    ) + allow + connection + b"\r\n"
+        (
+            b"HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
+            % (status, _PHRASES[status].encode(), len(body))
+        )
+        + allow
+        + connection
+        + b"\r\n"
+    )
     return head, head + body
 
 

@@ -38,7 +38,17 @@ class RequestHead:
     """A clear request head. A plain class with slots: one is made per request, a frozen dataclass costs three times."""
 
     __slots__ = (
-        "asis", "borrowed", "close", "expects", "forward", "host", "http10", "keep10", "length", "method", "path",
+        "asis",
+        "borrowed",
+        "close",
+        "expects",
+        "forward",
+        "host",
+        "http10",
+        "keep10",
+        "length",
+        "method",
+        "path",
     )
 
     def __init__(self, method: bytes, path: bytes, host: str, forward: bytes) -> None:

@@ -20,9 +20,23 @@ class Counters:
     """Slots that only grow, but for those named open or revision."""
 
     __slots__ = (
-        "accepted", "allowed", "bytes_from_client", "bytes_to_client", "denied", "duration_buckets", "duration_sum",
-        "flows_lost", "open_clients", "open_upstreams", "refused", "reset_by_policy", "revision", "unaccepted",
-        "upstream_errors", "upstream_opened", "upstream_retries",
+        "accepted",
+        "allowed",
+        "bytes_from_client",
+        "bytes_to_client",
+        "denied",
+        "duration_buckets",
+        "duration_sum",
+        "flows_lost",
+        "open_clients",
+        "open_upstreams",
+        "refused",
+        "reset_by_policy",
+        "revision",
+        "unaccepted",
+        "upstream_errors",
+        "upstream_opened",
+        "upstream_retries",
     )
 
     def __init__(self) -> None:
@@ -94,9 +108,7 @@ class Tallies:
         for verdict in waiting:
             counts, verdict.tally.counts = verdict.tally.counts, {}
             verdict.tally.listed = False
-            records.extend(
-                _record(verdict, status, count, node, now_ns, new_id()) for status, count in counts.items()
-            )
+            records.extend(_record(verdict, status, count, node, now_ns, new_id()) for status, count in counts.items())
         return records
 
 
@@ -114,9 +126,7 @@ def _record(verdict: Permit | Denial, status: int, count: int, node: str, now_ns
         layer=verdict.layer,
         protocol=Protocol.TCP,
         source=party(pair.source, facts.source_identity, facts.source_ip, facts.source_port),
-        destination=party(
-            pair.destination, facts.destination_identity, facts.destination_ip, facts.destination_port
-        ),
+        destination=party(pair.destination, facts.destination_identity, facts.destination_ip, facts.destination_port),
         service=pair.service,
         drop_reason=verdict.reason if isinstance(verdict, Denial) else "",
         rules=verdict.rules,

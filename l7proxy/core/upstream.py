@@ -22,8 +22,23 @@ _CHUNKED = b"Transfer-Encoding: chunked"
 
 class UpstreamConnection:
     __slots__ = (
-        "_begun", "_chunks", "_head_only", "_held", "_informational", "_keep", "_left", "_paused", "_plain", "_status",
-        "_witness", "client", "idle_since", "pipe", "reused", "shelf", "site",
+        "_begun",
+        "_chunks",
+        "_head_only",
+        "_held",
+        "_informational",
+        "_keep",
+        "_left",
+        "_paused",
+        "_plain",
+        "_status",
+        "_witness",
+        "client",
+        "idle_since",
+        "pipe",
+        "reused",
+        "shelf",
+        "site",
     )
 
     def __init__(self, site: Site, pipe: Pipe, shelf: Shelf) -> None:

@@ -93,9 +93,15 @@ class AgentLink:
         opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             await asyncio.get_running_loop().sock_connect(opened, str(self._path))
-            hello = pack(hello_to_bytes(ProxyHello(
-                version=VERSION, pid=os.getpid(), features=(SNAPSHOT, POLICY_L4, POLICY_HTTP, FLOWS),
-            )))
+            hello = pack(
+                hello_to_bytes(
+                    ProxyHello(
+                        version=VERSION,
+                        pid=os.getpid(),
+                        features=(SNAPSHOT, POLICY_L4, POLICY_HTTP, FLOWS),
+                    )
+                )
+            )
             # The socket's buffer is empty, so the few bytes of a hello go at once, with the descriptors on the first.
             sent = socket.send_fds(opened, [hello], self._held())
             if sent != len(hello):

@@ -65,9 +65,7 @@ class RedirectMap:
         key.saddr[:] = packed(peer[0])
         key.daddr[:] = packed(local[0])
         key.sport, key.dport = peer[1], local[1]
-        if self._libc.syscall(
-            self._number, _BPF_MAP_LOOKUP_ELEM, ctypes.byref(self._attr), ctypes.sizeof(self._attr)
-        ):
+        if self._libc.syscall(self._number, _BPF_MAP_LOOKUP_ELEM, ctypes.byref(self._attr), ctypes.sizeof(self._attr)):
             number = ctypes.get_errno()
             if number == errno.ENOENT:
                 return None

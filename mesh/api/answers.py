@@ -150,8 +150,13 @@ def http_match_to_json(match: HttpMatch) -> Json:
 
 
 def problem_to_json(problem: Problem) -> Json:
-    return {"file": problem.file, "object": problem.object, "field": problem.field, "reason": problem.reason,
-            "line": problem.line}
+    return {
+        "file": problem.file,
+        "object": problem.object,
+        "field": problem.field,
+        "reason": problem.reason,
+        "line": problem.line,
+    }
 
 
 def protocol_of(text: str) -> Protocol:

@@ -26,9 +26,7 @@ def flow_to_pb(flow: FlowRecord) -> pb.Flow:
     )
     if flow.http is not None:
         message.http.CopyFrom(
-            pb.HttpExchange(
-                method=flow.http.method, path=flow.http.path, status=flow.http.status, host=flow.http.host
-            )
+            pb.HttpExchange(method=flow.http.method, path=flow.http.path, status=flow.http.status, host=flow.http.host)
         )
     return message
 

@@ -106,9 +106,7 @@ def to_proxy(payload: bytes) -> ProxyWelcome | ProxyView:
     kind = message.WhichOneof("message")
     if kind == "welcome":
         welcome = message.welcome
-        return ProxyWelcome(
-            node=welcome.node, listen_port=welcome.listen_port, mark_from_proxy=welcome.mark_from_proxy
-        )
+        return ProxyWelcome(node=welcome.node, listen_port=welcome.listen_port, mark_from_proxy=welcome.mark_from_proxy)
     if kind == "snapshot":
         return proxy_snapshot_from_pb(message.snapshot)
     raise CodecError("to_proxy", "holds no message that is known here")

@@ -112,9 +112,7 @@ def identity_from_pb(message: pb.Identity, field: str = "identity") -> Identity:
 
 
 def ipcache_to_pb(entry: IpcacheEntry) -> pb.IpcacheEntry:
-    return pb.IpcacheEntry(
-        prefix=prefix_to_pb(entry.prefix), identity=entry.identity, node=entry.node, pod=entry.pod
-    )
+    return pb.IpcacheEntry(prefix=prefix_to_pb(entry.prefix), identity=entry.identity, node=entry.node, pod=entry.pod)
 
 
 def ipcache_from_pb(message: pb.IpcacheEntry, field: str = "ipcache") -> IpcacheEntry:

@@ -15,8 +15,14 @@ SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 _TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 _FAMILIES = {"IPv4": 4, "IPv6": 6}
 _PASSED_BY = (
-    "internalTrafficPolicy", "externalTrafficPolicy", "sessionAffinityConfig", "allocateLoadBalancerNodePorts",
-    "healthCheckNodePort", "loadBalancerClass", "loadBalancerSourceRanges", "trafficDistribution",
+    "internalTrafficPolicy",
+    "externalTrafficPolicy",
+    "sessionAffinityConfig",
+    "allocateLoadBalancerNodePorts",
+    "healthCheckNodePort",
+    "loadBalancerClass",
+    "loadBalancerSourceRanges",
+    "trafficDistribution",
 )
 
 

@@ -24,12 +24,40 @@ ONLY_OK = view(ingress(rule(http=(prefix("/ok"),))))
 CASES = Path(__file__).parents[1] / "conformance" / "http1" / "cases.json"
 
 SPICE = [
-    b"\r\n", b"\n", b"\r", b"\x00", b" ", b"\t", b":", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\x00",
+    b" ",
+    b"\t",
+    b":",
+    b"Content-Length: 5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
     b"0\r\n\r\n",
-    b"Host: b\r\n", b"Connection: close\r\n", b"Connection: host\r\n", b"\xff", b"%2e", b"/../", b"//", b"\\", b"#",
-    b"?", b"100-continue",
-    b"HTTP/1.0", b"GET /secret HTTP/1.1\r\nHost: a\r\n\r\n", b"5\r\nhello\r\n", b"ffffffffffffffff\r\n", b";a=b",
-    b"Expect: 100-continue\r\n", b"Upgrade: h2c\r\n", b"http://b/ok", b"\x0b", b"\x7f", b", ", b"chunked", b"identity",
+    b"Host: b\r\n",
+    b"Connection: close\r\n",
+    b"Connection: host\r\n",
+    b"\xff",
+    b"%2e",
+    b"/../",
+    b"//",
+    b"\\",
+    b"#",
+    b"?",
+    b"100-continue",
+    b"HTTP/1.0",
+    b"GET /secret HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"5\r\nhello\r\n",
+    b"ffffffffffffffff\r\n",
+    b";a=b",
+    b"Expect: 100-continue\r\n",
+    b"Upgrade: h2c\r\n",
+    b"http://b/ok",
+    b"\x0b",
+    b"\x7f",
+    b", ",
+    b"chunked",
+    b"identity",
 ]
 
 
@@ -48,7 +76,9 @@ def seeds() -> tuple[list[bytes], list[bytes]]:
         get("/ok", "Transfer-Encoding: chunked", method="POST") + b"5\r\nhello\r\n0\r\nA: b\r\n\r\n" + get("/secret"),
     ]
     answered += [
-        response(), response(b"hello", "Connection: keep-alive"), b"HTTP/1.1 100 Continue\r\n\r\n" + response(),
+        response(),
+        response(b"hello", "Connection: keep-alive"),
+        b"HTTP/1.1 100 Continue\r\n\r\n" + response(),
     ]
     return asked, answered
 

@@ -1,7 +1,7 @@
 """`make test-kernels`: the smoke test on each kernel that weft claims and this machine does not run.
 
-    python -m tests.kernels                          both kernels, tests/kernels/smoke.py
-    python -m tests.kernels --kernel 6.1 --command 'python3 -m agent.datapath.load --help'
+python -m tests.kernels                          both kernels, tests/kernels/smoke.py
+python -m tests.kernels --kernel 6.1 --command 'python3 -m agent.datapath.load --help'
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ def main() -> int:
             rootfs.build(image, scratch)
             size_mb = image.stat().st_size / 1e6
             print(f"image: {size_mb:.0f} MB in {time.monotonic() - started:.1f} s", flush=True)
-            verdicts = [
-                _one(series, image, arguments, scratch) for series in arguments.kernel or META_PACKAGES
-            ]
+            verdicts = [_one(series, image, arguments, scratch) for series in arguments.kernel or META_PACKAGES]
         except (KernelMissing, rootfs.ImageFailed, guest.GuestFailed) as error:
             print(f"cannot run: {error}", file=sys.stderr)
             return 2

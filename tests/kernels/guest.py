@@ -76,9 +76,7 @@ def run(
         process.wait()
 
 
-def _follow(
-    process: subprocess.Popen[bytes], started: float, results: Path, show: Callable[[str], None]
-) -> Outcome:
+def _follow(process: subprocess.Popen[bytes], started: float, results: Path, show: Callable[[str], None]) -> Outcome:
     log: list[str] = []
     booted = ended = None
     status: int | None = None

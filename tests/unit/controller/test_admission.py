@@ -93,12 +93,16 @@ def test_services_get_addresses_of_both_families_and_keep_them() -> None:
 
 def test_a_service_keeps_to_the_families_that_it_asks_for() -> None:
     asked = {
-        "one": {"ipFamilies": ["IPv6"]}, "single": {"ipFamilyPolicy": "SingleStack"}, "none": {"clusterIP": "None"}
+        "one": {"ipFamilies": ["IPv6"]},
+        "single": {"ipFamilyPolicy": "SingleStack"},
+        "none": {"clusterIP": "None"},
     }
     intent = intent_of(*(service(name, **spec) for name, spec in asked.items()))
     specs = {name: intent.entries["Service", "default", name].document()["spec"] for name in asked}
     assert {name: spec.get("ipFamilies") for name, spec in specs.items()} == {
-        "one": ["IPv6"], "single": ["IPv4"], "none": None
+        "one": ["IPv6"],
+        "single": ["IPv4"],
+        "none": None,
     }
 
 

@@ -58,7 +58,9 @@ def test_a_fault_keeps_the_last_good_state_until_the_files_are_right(tmp_path: P
         assert intake.intent is before
         (problem,) = source.problems
         assert (problem.file, problem.object, problem.field) == (
-            str(folder / "b.yaml"), "Service default/s", "spec.ports[0].port"
+            str(folder / "b.yaml"),
+            "Service default/s",
+            "spec.ports[0].port",
         )
         assert "70000" in problem.reason
         (folder / "b.yaml").unlink()

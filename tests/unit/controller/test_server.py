@@ -40,8 +40,15 @@ def free_ports() -> int:
 
 def command(folder: Path, port: int) -> list[str]:
     return [
-        sys.executable, "-m", "controller", "--state", str(folder / "state"), "--listen", f"127.0.0.1:{port}",
-        "--admin-socket", str(folder / "run" / "admin.sock"),
+        sys.executable,
+        "-m",
+        "controller",
+        "--state",
+        str(folder / "state"),
+        "--listen",
+        f"127.0.0.1:{port}",
+        "--admin-socket",
+        str(folder / "run" / "admin.sock"),
     ]
 
 

@@ -47,7 +47,10 @@ def test_apply_is_all_or_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "garbage",
     [
-        "{", "just words", "kind: Pod", "apiVersion: v1\nkind: Gremlin\nmetadata: {name: x}",
+        "{",
+        "just words",
+        "kind: Pod",
+        "apiVersion: v1\nkind: Gremlin\nmetadata: {name: x}",
         "a: &a [x, x]\nb: &b [*a, *a]\n" + "\n".join(f"c{i}: &c{i} [*b, *b]" for i in range(3)),
         service("s", ports=[{"port": 70000}]),
         pod("web", spec={"contianers": []}),
@@ -169,7 +172,8 @@ def test_a_watch_lists_and_then_follows(tmp_path: Path) -> None:
         await controller.admin.Delete(pb.DeleteRequest(kind="pod", name="web"))
         events = [await call.read() for _ in range(2)]
         assert [(event.verb, json.loads(event.object)["metadata"]["name"]) for event in events] == [
-            ("put", "web"), ("remove", "web")
+            ("put", "web"),
+            ("remove", "web"),
         ]
         assert events[0].revision < events[1].revision
         call.cancel()

@@ -48,7 +48,8 @@ def test_what_happened_is_on_the_page() -> None:
         "weft_controller_revision 1.0",
         'weft_controller_objects{kind="Pod"} 2.0',
         'weft_controller_nodes{state="away"} 2.0',
-        'weft_controller_joins_total{outcome="refused"} 1.0', "weft_controller_flows_lost_total 1.0",
+        'weft_controller_joins_total{outcome="refused"} 1.0',
+        "weft_controller_flows_lost_total 1.0",
     ):
         assert line in text
 

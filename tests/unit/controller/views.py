@@ -20,9 +20,7 @@ class SameNumbers:
         return self._fresh(shape)
 
 
-def view_of(
-    intent: Intent, *, numbers: SameNumbers | None = None, before: ClusterView | None = None
-) -> ClusterView:
+def view_of(intent: Intent, *, numbers: SameNumbers | None = None, before: ClusterView | None = None) -> ClusterView:
     objects = list(intent.objects())
     return cluster_view(objects, build(objects, numbers or SameNumbers()), intent.revision, before)
 

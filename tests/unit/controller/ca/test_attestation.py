@@ -21,7 +21,11 @@ def joined(key_hash: str) -> StoredNode:
 
 
 def ask(
-    *, node: str = "n1", presented: tokens.Presented | None = GOOD, held: StoredToken | None = None, now_s: int = 50,
+    *,
+    node: str = "n1",
+    presented: tokens.Presented | None = GOOD,
+    held: StoredToken | None = None,
+    now_s: int = 50,
     registered: StoredNode | None = None,
 ) -> str | None:
     return objection_to_join(
@@ -54,9 +58,7 @@ def test_others_are_refused_with_a_reason(asked: dict[str, object], reason: str)
 
 
 def test_an_unknown_token_and_a_wrong_secret_get_the_same_answer() -> None:
-    unknown = objection_to_join(
-        node="n1", key_hash="key", presented=GOOD, token=None, registered=None, now_s=50
-    )
+    unknown = objection_to_join(node="n1", key_hash="key", presented=GOOD, token=None, registered=None, now_s=50)
     wrong = ask(presented=tokens.Presented(GOOD.name, OTHER.secret))
     assert unknown == wrong
 

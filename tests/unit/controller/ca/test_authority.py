@@ -44,7 +44,9 @@ def test_the_servers_certificate_names_the_controller_and_brings_the_root(author
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["spiffe://td.test/weft/controller"]
     assert "weft-controller" in names.get_values_for_type(x509.DNSName)
     assert set(names.get_values_for_type(x509.IPAddress)) == {
-        ip_address("10.1.2.3"), ip_address("127.0.0.1"), ip_address("::1")
+        ip_address("10.1.2.3"),
+        ip_address("127.0.0.1"),
+        ip_address("::1"),
     }
     leaf.verify_directly_issued_by(root)
     assert issued.key not in repr(issued).encode()

@@ -35,15 +35,35 @@ def test_what_was_framed_is_read_back_however_it_is_split(payload: list[bytes], 
     assert (body, reader.done, used) == (b"".join(payload), True, len(data))
 
 
-@pytest.mark.parametrize("data", [
-    b"5 \r\nhello", b" 5\r\nhello", b"0x5\r\nhello", b"+5\r\nhello", b"5;\r\nhello", b"5;a=\r\nhello",
-    b"5;a=\"b\r\nhello",
-    b"5; a=b\r\nhello", b"\r\n", b"5\nhello", b"5\r\nhelloX", b"5\r\nhello\n", b"5\r\nhello\r\r", b"-1\r\n", b"5\rX",
-    b"1234567890abcdef0\r\n", b"G\r\n",
-    b"0\r\nContent-Length: 5\r\n\r\n", b"0\r\nTransfer-Encoding: x\r\n\r\n", b"0\r\nHost: x\r\n\r\n",
-    b"0\r\nbad name: 1\r\n\r\n",
-    b"0\r\n folded: 1\r\n\r\n", b"0\r\nA: b\nC: d\r\n\r\n", b"0\r\nA: \x00\r\n\r\n",
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"5 \r\nhello",
+        b" 5\r\nhello",
+        b"0x5\r\nhello",
+        b"+5\r\nhello",
+        b"5;\r\nhello",
+        b"5;a=\r\nhello",
+        b'5;a="b\r\nhello',
+        b"5; a=b\r\nhello",
+        b"\r\n",
+        b"5\nhello",
+        b"5\r\nhelloX",
+        b"5\r\nhello\n",
+        b"5\r\nhello\r\r",
+        b"-1\r\n",
+        b"5\rX",
+        b"1234567890abcdef0\r\n",
+        b"G\r\n",
+        b"0\r\nContent-Length: 5\r\n\r\n",
+        b"0\r\nTransfer-Encoding: x\r\n\r\n",
+        b"0\r\nHost: x\r\n\r\n",
+        b"0\r\nbad name: 1\r\n\r\n",
+        b"0\r\n folded: 1\r\n\r\n",
+        b"0\r\nA: b\nC: d\r\n\r\n",
+        b"0\r\nA: \x00\r\n\r\n",
+    ],
+)
 def test_malformed_bodies_are_not_repaired(data: bytes) -> None:
     with pytest.raises(MalformedChunk):
         read(data)

@@ -14,7 +14,10 @@ def test_upstream_connections_are_shared_by_nobody_else() -> None:
     key = FACTS.pool_key
     assert replace(FACTS, source_port=1).pool_key == key
     for other in (
-        replace(FACTS, source_ip="10.1.0.9"), replace(FACTS, source_endpoint=9), replace(FACTS, source_identity=9),
-        replace(FACTS, destination_ip="10.1.0.9"), replace(FACTS, destination_port=9),
+        replace(FACTS, source_ip="10.1.0.9"),
+        replace(FACTS, source_endpoint=9),
+        replace(FACTS, source_identity=9),
+        replace(FACTS, destination_ip="10.1.0.9"),
+        replace(FACTS, destination_port=9),
     ):
         assert other.pool_key != key

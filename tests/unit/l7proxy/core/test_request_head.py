@@ -27,18 +27,34 @@ def test_plain_head_is_forwarded_as_it_is() -> None:
 
 
 def test_what_concerns_this_hop_alone_stays_behind() -> None:
-    head = read(get(
-        "/", "Connection: keep-alive, X-Drop", "Keep-Alive: 5", "X-Drop: 1", "TE: trailers", "Proxy-Authorization: x",
-        "Proxy-Connection: close", "Upgrade: h2c", "HTTP2-Settings: AA", "X-Keep: 1",
-    ))
+    head = read(
+        get(
+            "/",
+            "Connection: keep-alive, X-Drop",
+            "Keep-Alive: 5",
+            "X-Drop: 1",
+            "TE: trailers",
+            "Proxy-Authorization: x",
+            "Proxy-Connection: close",
+            "Upgrade: h2c",
+            "HTTP2-Settings: AA",
+            "X-Keep: 1",
+        )
+    )
     assert head.forward == get("/", "X-Keep: 1")
     assert not head.asis
     assert not head.close
 
 
-@pytest.mark.parametrize(("fields", "length"), [
-    (("Content-Length: 5",), 5), (("Content-Length:0",), 0), (("Transfer-Encoding: Chunked",), CHUNKED), ((), 0),
-])
+@pytest.mark.parametrize(
+    ("fields", "length"),
+    [
+        (("Content-Length: 5",), 5),
+        (("Content-Length:0",), 0),
+        (("Transfer-Encoding: Chunked",), CHUNKED),
+        ((), 0),
+    ],
+)
 def test_framing(fields: tuple[str, ...], length: int) -> None:
     assert read(get("/", *fields)).length == length
 
@@ -47,32 +63,48 @@ def test_a_length_that_some_read_as_octal_is_written_anew() -> None:
     assert read(get("/", "Content-Length: 010")).forward == get("/", "Content-Length: 10")
 
 
-@pytest.mark.parametrize(("fields", "reason"), [
-    (("Content-Length: 5", "Content-Length: 5"), "content-length"),
-    (("Content-Length: 5, 5",), "content-length"),
-    (("Content-Length: -1",), "content-length"),
-    (("Content-Length: 1234567890123456789",), "content-length"),
-    (("Content-Length: 5", "Transfer-Encoding: chunked"), "length-and-coding"),
-    (("Transfer-Encoding: gzip, chunked",), "transfer-coding"),
-    (("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), "transfer-coding"),
-    (("Transfer-Encoding: xchunked",), "transfer-coding"),
-    (("Transfer-Encoding:",), "transfer-coding"),
-    (("Host: b",), "host-missing-or-repeated"),
-    (("Connection: content-length", "Content-Length: 5"), "connection-names-framing"),
-    (("Connection: host",), "connection-names-framing"),
-    (("Connection: a b",), "connection-field"),
-    (("X: a\rb",), "bare-cr-or-lf"),
-    (("X: a\nContent-Length: 5",), "bare-cr-or-lf"),
-])
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        (("Content-Length: 5", "Content-Length: 5"), "content-length"),
+        (("Content-Length: 5, 5",), "content-length"),
+        (("Content-Length: -1",), "content-length"),
+        (("Content-Length: 1234567890123456789",), "content-length"),
+        (("Content-Length: 5", "Transfer-Encoding: chunked"), "length-and-coding"),
+        (("Transfer-Encoding: gzip, chunked",), "transfer-coding"),
+        (("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), "transfer-coding"),
+        (("Transfer-Encoding: xchunked",), "transfer-coding"),
+        (("Transfer-Encoding:",), "transfer-coding"),
+        (("Host: b",), "host-missing-or-repeated"),
+        (("Connection: content-length", "Content-Length: 5"), "connection-names-framing"),
+        (("Connection: host",), "connection-names-framing"),
+        (("Connection: a b",), "connection-field"),
+        (("X: a\rb",), "bare-cr-or-lf"),
+        (("X: a\nContent-Length: 5",), "bare-cr-or-lf"),
+    ],
+)
 def test_ambiguous_fields_are_refused(fields: tuple[str, ...], reason: str) -> None:
     assert refusal(get("/", *fields)) == (reason, 400)
 
 
-@pytest.mark.parametrize("line", [
-    "GET  / HTTP/1.1", "GET / HTTP/1.1 ", "GET /\tHTTP/1.1", "GET / HTTP/2.0", "GET / HTTP/1.2", "GET / http/1.1",
-    "GET /",
-    " GET / HTTP/1.1", "GET / a HTTP/1.1", "GET /# HTTP/1.1", "GET /\x80 HTTP/1.1", "G@T / HTTP/1.1", "GET / HTTP/1.10",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GET  / HTTP/1.1",
+        "GET / HTTP/1.1 ",
+        "GET /\tHTTP/1.1",
+        "GET / HTTP/2.0",
+        "GET / HTTP/1.2",
+        "GET / http/1.1",
+        "GET /",
+        " GET / HTTP/1.1",
+        "GET / a HTTP/1.1",
+        "GET /# HTTP/1.1",
+        "GET /\x80 HTTP/1.1",
+        "G@T / HTTP/1.1",
+        "GET / HTTP/1.10",
+    ],
+)
 def test_malformed_request_lines_are_refused(line: str) -> None:
     assert refusal(f"{line}\r\nHost: a\r\n\r\n".encode("latin-1")) == ("request-line", 400)
 
@@ -90,11 +122,14 @@ def test_options_for_a_whole_server() -> None:
     assert (head.path, head.forward) == (b"*", get("*", method="OPTIONS"))
 
 
-@pytest.mark.parametrize(("target", "path", "host", "line"), [
-    (b"http://x.example/p?q", b"/p", "x.example", b"GET /p?q HTTP/1.1\r\nHost: x.example\r\n"),
-    (b"HTTP://X.Example:81", b"/", "x.example", b"GET / HTTP/1.1\r\nHost: X.Example:81\r\n"),
-    (b"http://x.example?q=1", b"/", "x.example", b"GET /?q=1 HTTP/1.1\r\nHost: x.example\r\n"),
-])
+@pytest.mark.parametrize(
+    ("target", "path", "host", "line"),
+    [
+        (b"http://x.example/p?q", b"/p", "x.example", b"GET /p?q HTTP/1.1\r\nHost: x.example\r\n"),
+        (b"HTTP://X.Example:81", b"/", "x.example", b"GET / HTTP/1.1\r\nHost: X.Example:81\r\n"),
+        (b"http://x.example?q=1", b"/", "x.example", b"GET /?q=1 HTTP/1.1\r\nHost: x.example\r\n"),
+    ],
+)
 def test_the_target_wins_over_host(target: bytes, path: bytes, host: str, line: bytes) -> None:
     head = read(b"GET " + target + b" HTTP/1.1\r\nHost: other\r\nX: 1\r\n\r\n")
     assert (head.path, head.host) == (path, host)
@@ -118,11 +153,26 @@ def test_limits_have_their_own_status() -> None:
     assert refusal(get("/" + "a" * 9000)) == ("request-line-too-long", 414)
 
 
-@pytest.mark.parametrize(("value", "host"), [
-    (b" Shop.Example. ", "shop.example"), (b"a:80", "a"), (b"[FD00::1]:80", "fd00::1"), (b"10.0.0.1", "10.0.0.1"),
-    (b"0.0.0.0=5000", "0.0.0.0=5000"), (b"a:", None), (b"", None), (b"a b", None), (b"u@h", None), (b"a%2e", None),
-    (b"a:99999", None), (b"a,b", "a,b"), (b"a/b", None), (b"[::1", None), (b"a:80:80", None),
-])
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        (b" Shop.Example. ", "shop.example"),
+        (b"a:80", "a"),
+        (b"[FD00::1]:80", "fd00::1"),
+        (b"10.0.0.1", "10.0.0.1"),
+        (b"0.0.0.0=5000", "0.0.0.0=5000"),
+        (b"a:", None),
+        (b"", None),
+        (b"a b", None),
+        (b"u@h", None),
+        (b"a%2e", None),
+        (b"a:99999", None),
+        (b"a,b", "a,b"),
+        (b"a/b", None),
+        (b"[::1", None),
+        (b"a:80:80", None),
+    ],
+)
 def test_hosts(value: bytes, host: str | None) -> None:
     if host is not None:
         assert host_of(value) == host

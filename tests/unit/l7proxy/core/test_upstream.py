@@ -37,7 +37,8 @@ def test_response_that_ends_with_the_connection_becomes_chunked() -> None:
 
 def test_response_that_breaks_off_never_looks_whole() -> None:
     for begun in (
-        b"HTTP/1.1 200 OK\r\n\r\nab", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
     ):
         play = asked()
@@ -108,10 +109,16 @@ def test_surplus_behind_a_body_that_was_begun_drops_the_connection() -> None:
     assert play.site.upstreams[0][1].aborted
 
 
-@pytest.mark.parametrize("raw", [
-    b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n", b"junk\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+        b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+        b"junk\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    ],
+)
 def test_malformed_responses_become_502(raw: bytes) -> None:
     play = asked()
     play.respond(raw)

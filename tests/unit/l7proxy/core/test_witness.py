@@ -15,10 +15,18 @@ def test_clear_heads_pass() -> None:
     check_response_head(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", ends=False)
 
 
-@pytest.mark.parametrize("raw", [
-    get("/", "A : b"), get("/", "A: b\x00"), get("/", "A: b", " folded"), get("/", ": b"), get("/", "A: b\x7f"),
-    b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n", get("/", "Connection: upgrade", "Upgrade: h2c"),
-])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        get("/", "A : b"),
+        get("/", "A: b\x00"),
+        get("/", "A: b", " folded"),
+        get("/", ": b"),
+        get("/", "A: b\x7f"),
+        b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n",
+        get("/", "Connection: upgrade", "Upgrade: h2c"),
+    ],
+)
 def test_what_llhttp_refuses_is_a_disagreement(raw: bytes) -> None:
     with pytest.raises(Disagreement):
         check_request_head(raw, ends=True)

@@ -23,9 +23,19 @@ from tests.support.proxy import ALLOW_ALL, ingress, view
 
 
 def snapshot(now: ProxyView) -> bytes:
-    return pack(snapshot_to_bytes(proxy_snapshot_to_pb(
-        now.revision, now.endpoints, now.policies, now.identities, now.services, now.trust_domain, now.moved,
-    )))
+    return pack(
+        snapshot_to_bytes(
+            proxy_snapshot_to_pb(
+                now.revision,
+                now.endpoints,
+                now.policies,
+                now.identities,
+                now.services,
+                now.trust_domain,
+                now.moved,
+            )
+        )
+    )
 
 
 class Agent:

@@ -24,11 +24,13 @@ async def seen_by_server(address: str, family: socket.AddressFamily) -> tuple[st
         listening.close()
 
 
-
-
-@pytest.mark.parametrize(("address", "family", "seen"), [
-    ("127.0.0.1", socket.AF_INET, "127.9.9.9"), ("::1", socket.AF_INET6, "::1"),
-])
+@pytest.mark.parametrize(
+    ("address", "family", "seen"),
+    [
+        ("127.0.0.1", socket.AF_INET, "127.9.9.9"),
+        ("::1", socket.AF_INET6, "::1"),
+    ],
+)
 def test_the_clients_address_and_the_mark_are_on_the_socket(
     address: str, family: socket.AddressFamily, seen: str
 ) -> None:

@@ -14,14 +14,20 @@ BPF = 321 if os.uname().machine == "x86_64" else 280
 
 class CreateAttr(ctypes.Structure):
     _fields_ = (
-        ("map_type", ctypes.c_uint32), ("key_size", ctypes.c_uint32), ("value_size", ctypes.c_uint32),
-        ("max_entries", ctypes.c_uint32), ("rest", ctypes.c_uint8 * 64),
+        ("map_type", ctypes.c_uint32),
+        ("key_size", ctypes.c_uint32),
+        ("value_size", ctypes.c_uint32),
+        ("max_entries", ctypes.c_uint32),
+        ("rest", ctypes.c_uint8 * 64),
     )
 
 
 class UpdateAttr(ctypes.Structure):
     _fields_ = (
-        ("map_fd", ctypes.c_uint32), ("pad", ctypes.c_uint32), ("key", ctypes.c_uint64), ("value", ctypes.c_uint64),
+        ("map_fd", ctypes.c_uint32),
+        ("pad", ctypes.c_uint32),
+        ("key", ctypes.c_uint64),
+        ("value", ctypes.c_uint64),
         ("flags", ctypes.c_uint64),
     )
 
@@ -37,9 +43,15 @@ def bpf(command: int, attr: ctypes.Structure) -> int:
 @pytest.fixture
 def records() -> Iterator[tuple[RedirectMap, int]]:
     """A hash map of the layout of the redirect map. Needs CAP_BPF."""
-    made = bpf(0, CreateAttr(
-        map_type=1, key_size=ctypes.sizeof(RedirectKey), value_size=ctypes.sizeof(RedirectRecord), max_entries=16,
-    ))
+    made = bpf(
+        0,
+        CreateAttr(
+            map_type=1,
+            key_size=ctypes.sizeof(RedirectKey),
+            value_size=ctypes.sizeof(RedirectRecord),
+            max_entries=16,
+        ),
+    )
     found = RedirectMap(made)
     yield found, made
     found.close()
@@ -53,13 +65,23 @@ def put(descriptor: int, saddr: str, sport: int, daddr: str, dport: int, record:
 
 
 @pytest.mark.parametrize(("source", "destination"), [("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")])
-def test_record_is_found_by_what_accept_shows(
-    records: tuple[RedirectMap, int], source: str, destination: str
-) -> None:
+def test_record_is_found_by_what_accept_shows(records: tuple[RedirectMap, int], source: str, destination: str) -> None:
     redirects, descriptor = records
-    put(descriptor, source, 40000, destination, 8080, RedirectRecord(
-        src_identity=300, dst_identity=400, src_endpoint=3, dst_endpoint=4, service=5, flags=REDIRECT_EGRESS,
-    ))
+    put(
+        descriptor,
+        source,
+        40000,
+        destination,
+        8080,
+        RedirectRecord(
+            src_identity=300,
+            dst_identity=400,
+            src_endpoint=3,
+            dst_endpoint=4,
+            service=5,
+            flags=REDIRECT_EGRESS,
+        ),
+    )
     facts = redirects.find((source, 40000), (destination, 8080))
     assert facts is not None
     assert (facts.source_ip, facts.source_port, facts.destination_ip) == (source, 40000, destination)

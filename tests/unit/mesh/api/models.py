@@ -80,8 +80,9 @@ http_matches = st.builds(
         st.builds(PathMatch, st.sampled_from([Match.EXACT, Match.PREFIX, Match.REGEX]), text), max_size=2
     ).map(tuple),
     hosts=st.lists(st.sampled_from(["a.b", "pay.shop"]), max_size=2).map(tuple),
-    headers=st.lists(st.builds(HeaderMatch, st.sampled_from(["x-a", "x-b"]), st.sampled_from(Match), text), max_size=2)
-    .map(tuple),
+    headers=st.lists(
+        st.builds(HeaderMatch, st.sampled_from(["x-a", "x-b"]), st.sampled_from(Match), text), max_size=2
+    ).map(tuple),
 )
 rules = st.builds(
     ResolvedRule,
@@ -190,8 +191,6 @@ flows = st.builds(
     service=names,
     drop_reason=names,
     rules=st.lists(refs, max_size=2).map(tuple),
-    http=st.one_of(
-        st.none(), st.builds(HttpRecord, method=names, path=text, status=st.integers(0, 599), host=names)
-    ),
+    http=st.one_of(st.none(), st.builds(HttpRecord, method=names, path=text, status=st.integers(0, 599), host=names)),
     count=st.integers(1, 9),
 )

@@ -46,8 +46,22 @@ def test_times_are_rfc_3339_with_every_nanosecond() -> None:
 @given(flows)
 def test_a_flow_has_the_promised_keys_and_is_json(flow: FlowRecord) -> None:
     answer = json.loads(json.dumps(flow_to_json(flow)))
-    promised = {"id", "time", "node", "direction", "verdict", "layer", "protocol", "from", "to", "service",
-                "dropReason", "policies", "rule", "count"}
+    promised = {
+        "id",
+        "time",
+        "node",
+        "direction",
+        "verdict",
+        "layer",
+        "protocol",
+        "from",
+        "to",
+        "service",
+        "dropReason",
+        "policies",
+        "rule",
+        "count",
+    }
     assert promised <= answer.keys()
     assert set(answer["from"]) == {"namespace", "pod", "serviceAccount", "identity", "ip", "port"}
     assert ("http" in answer) is (flow.http is not None)
@@ -86,7 +100,9 @@ def test_rules_are_shown_as_their_author_wrote_them() -> None:
 
 def test_an_identity_says_what_it_stands_for() -> None:
     identity = Identity(
-        id=IdentityId(1 << 24), kind=IdentityKind.ADDRESS, blocks=frozenset({ip_network("10.0.0.0/8")}),
+        id=IdentityId(1 << 24),
+        kind=IdentityKind.ADDRESS,
+        blocks=frozenset({ip_network("10.0.0.0/8")}),
         prefix=ip_network("10.0.0.0/8"),
     )
     answer = identity_to_json(identity)

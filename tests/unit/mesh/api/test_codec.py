@@ -44,7 +44,12 @@ def test_a_delta_that_crossed_the_wire_leads_to_the_new_snapshot(old: NodeSnapsh
 def test_the_proxys_view_survives_the_wire(snapshot: NodeSnapshot) -> None:
     endpoints = dict(enumerate(snapshot.endpoints.values(), start=7))
     message = proxy_snapshot_to_pb(
-        snapshot.revision, endpoints, snapshot.policies, snapshot.identities, {3: "shop/pay"}, "td.test",
+        snapshot.revision,
+        endpoints,
+        snapshot.policies,
+        snapshot.identities,
+        {3: "shop/pay"},
+        "td.test",
         {ip_address("10.0.0.1"): IdentityId(300), ip_address("fd00::1"): IdentityId(301)},
     )
     view = proxy_snapshot_from_pb(parse(pb.ProxySnapshot, message.SerializeToString()))
@@ -60,7 +65,9 @@ def snapshot_message() -> pb.Snapshot:
         settings=pb.Settings(trust_domain="td", deny_feedback="Reset"),
         endpoints=[
             pb.Endpoint(
-                namespace="a", name="web", policy="p",
+                namespace="a",
+                name="web",
+                policy="p",
                 addresses=[pb.AddressIdentity(address=b"\x0a\0\0\1", identity=256)],
             )
         ],

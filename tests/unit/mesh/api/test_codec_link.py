@@ -21,8 +21,16 @@ from mesh.model import Direction, FlowRecord, Layer, Party, Protocol, Revision, 
 from tests.support.proxy import ALLOW_ALL
 
 FLOW = FlowRecord(
-    id="1", time_ns=1, node="n", direction=Direction.INGRESS, verdict=Verdict.DENY, layer=Layer.L7,
-    protocol=Protocol.TCP, source=Party(), destination=Party(), count=3,
+    id="1",
+    time_ns=1,
+    node="n",
+    direction=Direction.INGRESS,
+    verdict=Verdict.DENY,
+    layer=Layer.L7,
+    protocol=Protocol.TCP,
+    source=Party(),
+    destination=Party(),
+    count=3,
 )
 HELLO = ProxyHello(version="0.1.0", pid=7, features=("a", "b"))
 WELCOME = ProxyWelcome(node="n", listen_port=15001, mark_from_proxy=0x20)

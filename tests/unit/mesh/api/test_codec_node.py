@@ -29,7 +29,11 @@ def test_a_frontend_survives_the_wire(frontend: Frontend) -> None:
 
 def test_a_backend_of_the_other_family_is_refused() -> None:
     message = pb.Frontend(
-        namespace="a", name="s", address=ip_address("10.96.0.1").packed, protocol=6, port=80,
+        namespace="a",
+        name="s",
+        address=ip_address("10.96.0.1").packed,
+        protocol=6,
+        port=80,
         backends=[pb.Backend(address=ip_address("fd00::1").packed, port=80)],
     )
     with pytest.raises(CodecError, match=r"frontend.backends\[0\].address: fd00::1 is not of the family"):
