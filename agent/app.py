@@ -26,7 +26,7 @@ from agent.endpoints import Endpoints, missing_parts, recover
 from agent.enforcer import Enforced, Enforcer
 from agent.errors import AgentError, ConfigRefused
 from agent.events import EventReader
-from agent.files import StateFileError, load_snapshot
+from agent.files import StateFileError, is_outrun, load_snapshot
 from agent.flows import FlowLog, Names
 from agent.heal import Healer
 from agent.journal import line
@@ -244,8 +244,13 @@ class App:
             self._endpoints.discover(key)
 
     def _restore_snapshot(self) -> NodeSnapshot | None:
+        path = self._config.state / "snapshot.pb"
+        if is_outrun(path) and self._reconciler.realized.endpoint:
+            # Killed before the newest one was written. Going back to an older one could open what was closed.
+            log.warning(line("snapshot not restored", why="the kernel enforces a newer one"))
+            return None
         try:
-            return load_snapshot(self._config.state / "snapshot.pb", self._config.node)
+            return load_snapshot(path, self._config.node)
         except StateFileError as error:
             log.error(line("snapshot not restored", why=error))
             return None

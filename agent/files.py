@@ -38,6 +38,27 @@ def save_snapshot(path: Path, snapshot: NodeSnapshot) -> None:
     write_atomic(path, codec.snapshot_to_pb(snapshot).SerializeToString())
 
 
+def mark_outrun(path: Path) -> None:
+    """What the kernel enforces is about to be newer than the snapshot at `path`."""
+    try:
+        _outrun(path).touch(mode=0o600)
+    except OSError as error:
+        raise StateFileError(f"cannot write beside {path}: {error.strerror}; free space or make it writable") from error
+
+
+def clear_outrun(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        _outrun(path).unlink()
+
+
+def is_outrun(path: Path) -> bool:
+    return _outrun(path).exists()
+
+
+def _outrun(path: Path) -> Path:
+    return path.with_name(path.name + ".outrun")
+
+
 def load_snapshot(path: Path, node: str) -> NodeSnapshot | None:
     """The snapshot kept by an earlier process; None where there is none. StateFileError where it is damaged."""
     try:

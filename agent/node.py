@@ -15,7 +15,7 @@ from agent.datapath.interface import Datapath
 from agent.endpoints import SETTLED, Endpoints, Life
 from agent.enforcer import Enforcer
 from agent.errors import AgentError, EndpointRefused
-from agent.files import StateFileError, save_snapshot
+from agent.files import StateFileError, clear_outrun, mark_outrun, save_snapshot
 from agent.flows import FlowLog
 from agent.heal import Healer
 from agent.journal import line
@@ -58,6 +58,7 @@ class Node:
         self._flows = flows
         self._checks = checks
         self._saved: NodeSnapshot | None = None
+        self._changing = False
         self._disk_warning = ""
         self.healer: Healer | None = None
         self.controller: Callable[[], tuple[bool, str]] = lambda: (False, "not started")
@@ -73,7 +74,14 @@ class Node:
                 held = state.receive(held, item)
             return held
 
-        enforced = await self._enforcer.change(update, first=True)
+        self._changing = True
+        try:
+            self._outrun()
+            enforced = await self._enforcer.change(update, first=True)
+        finally:
+            self._changing = False
+            if self._enforcer.state.snapshot is self._saved:
+                clear_outrun(self._snapshot_path)  # refused: what is on disk is still in force
         if enforced.outcome.changed:
             log.info(
                 line(
@@ -83,6 +91,16 @@ class Node:
                     ms=f"{enforced.took_s * 1000:.1f}",
                 )
             )
+
+    def _outrun(self) -> None:
+        """A restart must not go back to the snapshot on disk; a full disk does not stop enforcement."""
+        try:
+            mark_outrun(self._snapshot_path)
+        except StateFileError as error:
+            self._disk_warning = str(error)
+
+    async def caught_up(self) -> None:
+        await self._proxy.caught_up()
 
     def status(self) -> Status:
         lives = self._endpoints.lives()
@@ -252,6 +270,8 @@ class Node:
         try:
             await asyncio.to_thread(save_snapshot, self._snapshot_path, snapshot)
             self._saved, self._disk_warning = snapshot, ""
+            if not self._changing and self._enforcer.state.snapshot is snapshot:
+                clear_outrun(self._snapshot_path)
         except StateFileError as error:
             if str(error) != self._disk_warning:
                 log.error(line("snapshot not saved", why=error))

@@ -41,6 +41,8 @@ SWAP_S = 2.0
 ADOPT_S = 1.0
 """How long a starting agent waits for a running proxy to hand the listeners back."""
 HELLO_S = 5.0
+RETURN_S = 3.0
+"""How long an acknowledgement waits for workers. They try twice a second, so this is a proxy that is not there."""
 MOST_WORKERS = 256
 _UCRED = struct.Struct("3i")
 
@@ -54,6 +56,8 @@ class Worker:
         self.told: ProxyView | None = None
         self.acked = -1
         self.ready = False
+        self.of = 1
+        """How many the proxy has in all."""
         self._acks = asyncio.Event()
 
     def ack(self, revision: int) -> None:
@@ -119,6 +123,10 @@ class ProxyLink:
         self._since_none = time.monotonic()
         self._up = True
         self._offered = asyncio.Event()
+        self._moved = asyncio.Event()
+        """A worker has come to the newest view, or the proxy was declared up or down."""
+        self._missed = False
+        """Waited for in vain: nobody waits again before another worker comes."""
         self._server: socket.socket | None = None
         self.resets = 0
 
@@ -126,6 +134,23 @@ class ProxyLink:
     def workers(self) -> int:
         """Those that have swapped at least once."""
         return sum(1 for worker in self._workers if worker.ready)
+
+    async def caught_up(self, within_s: float = RETURN_S) -> bool:
+        """Wait for workers that are on their way, as all are after a restart of the agent: they authorise by what they
+        hold. True once every worker has swapped to the newest view, or the kernel hands nothing over any more."""
+        try:
+            async with asyncio.timeout(0 if self._missed else within_s):
+                while self._up and self.workers < self._expected:
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            self._missed = True
+            return False
+        return True
+
+    @property
+    def _expected(self) -> int:
+        return max((worker.of for worker in self._workers), default=1)
 
     @property
     def pids(self) -> list[int]:
@@ -221,6 +246,7 @@ class ProxyLink:
         try:
             await self._set_up(up)
             self._up = up
+            self._moved.set()
         except (AgentError, DatapathError) as error:
             log.error(line("cannot tell the kernel about the proxy", up=up, why=error))
 
@@ -250,6 +276,7 @@ class ProxyLink:
         if objection is not None:
             raise AgentError(objection)
         worker.pid = hello.pid or worker.pid
+        worker.of = hello.workers
         self._consider(worker.channel.take_descriptors())
         async with asyncio.timeout(HELLO_S):
             await self._offered.wait()
@@ -293,6 +320,8 @@ class ProxyLink:
             self._workers.add(worker)
             await self._tell_one(worker, view)
         if worker.ready and worker in self._workers:
+            self._missed = False
+            self._moved.set()
             log.info(line("worker ready", pid=worker.pid, workers=self.workers))
             await self._become(True)
 

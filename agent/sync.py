@@ -64,6 +64,9 @@ class Node(Protocol):
     async def take_news(self, news: list[NodeSnapshot | Delta]) -> None:
         """All of it is in force on return. Raises SnapshotRefused or DatapathError; then nothing changed."""
 
+    async def caught_up(self) -> None:
+        """Returns once the proxy authorises by it as well; soon, whatever becomes of the proxy."""
+
     def status(self) -> Status: ...
     def take_flows(self, most: int) -> tuple[list[FlowRecord], int]: ...
     async def answer(self, name: str, arguments: dict[str, Any]) -> Any:
@@ -225,6 +228,7 @@ class Sync:
                     # News after a refusal start from what is held, not from what was refused.
                     batch = _waiting(news) or batch
                 else:
+                    await self._node.caught_up()
                     await out.put(pb.FromAgent(ack=pb.Ack(revision=revision)))
                     batch = []
 

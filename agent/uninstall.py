@@ -26,6 +26,7 @@ OWN_FILES = (
     "endpoints.json.new",
     "snapshot.pb",
     "snapshot.pb.new",
+    "snapshot.pb.outrun",
 )
 
 

@@ -67,7 +67,7 @@ class Worker:
         self._empty.set()
         self._tasks: asyncio.TaskGroup | None = None
         self._listeners = Listeners(self._on_accepted, self._on_exhausted)
-        self._link = AgentLink(config.agent_socket, self, lambda: self._listeners.descriptors)
+        self._link = AgentLink(config.agent_socket, self, lambda: self._listeners.descriptors, workers=config.workers)
         self.access_log: AccessLog | None = None
         if config.access_log:
             self.access_log = AccessLog(config.access_log, lambda: self.node, time.time, clock)

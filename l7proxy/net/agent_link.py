@@ -50,8 +50,10 @@ class Listener(Protocol):
 
 
 class AgentLink:
-    def __init__(self, path: Path, listener: Listener, held: Callable[[], list[int]]) -> None:
+    def __init__(self, path: Path, listener: Listener, held: Callable[[], list[int]], *, workers: int = 1) -> None:
+        """`workers`: how many the whole proxy has."""
         self._path = path
+        self._workers = workers
         self._listener = listener
         self._held = held
         self._socket: socket.socket | None = None
@@ -99,6 +101,7 @@ class AgentLink:
                         version=VERSION,
                         pid=os.getpid(),
                         features=(SNAPSHOT, POLICY_L4, POLICY_HTTP, FLOWS),
+                        workers=self._workers,
                     )
                 )
             )

@@ -25,6 +25,8 @@ class ProxyHello:
     version: str
     pid: int
     features: tuple[str, ...] = ()
+    workers: int = 1
+    """How many the proxy has, this one included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,8 @@ class ProxyWelcome:
 
 
 def hello_to_bytes(hello: ProxyHello) -> bytes:
-    message = pb.FromProxy(hello=pb.ProxyHello(version=hello.version, pid=hello.pid, features=hello.features))
-    return message.SerializeToString()
+    message = pb.ProxyHello(version=hello.version, pid=hello.pid, features=hello.features, workers=hello.workers)
+    return pb.FromProxy(hello=message).SerializeToString()
 
 
 def ack_to_bytes(revision: int) -> bytes:
@@ -86,7 +88,9 @@ def from_proxy(payload: bytes) -> ProxyHello | ProxyAck | ProxyFlows:
     kind = message.WhichOneof("message")
     if kind == "hello":
         hello = message.hello
-        return ProxyHello(version=hello.version, pid=hello.pid, features=tuple(hello.features))
+        return ProxyHello(
+            version=hello.version, pid=hello.pid, features=tuple(hello.features), workers=max(1, hello.workers)
+        )
     if kind == "ack":
         return ProxyAck(Revision(message.ack.revision))
     if kind == "flows":

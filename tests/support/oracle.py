@@ -101,7 +101,7 @@ class Oracle:
 
     def _half(self, flow: Flow, direction: str) -> Answer:
         subject = flow.source if direction == "egress" else flow.target
-        if "/" not in subject or self._is_left_alone(subject):
+        if self.is_left_alone(subject):
             return ALLOW
         closing: set[str] = set()
         found: dict[tuple[str, bool], set[str]] = {}
@@ -118,8 +118,10 @@ class Oracle:
                         found.setdefault(("Opened", True), set()).add(key_of(policy))
         return _settle(found, closing, direction, request_seen=flow.request is not None)
 
-    def _is_left_alone(self, pod: str) -> bool:
+    def is_left_alone(self, pod: str) -> bool:
         """Labelled so, itself or its namespace; its own word wins. Without a word the lab enrols everybody."""
+        if "/" not in pod:
+            return True
         metadata = self.documents["Pod", pod]["metadata"]
         words = metadata.get("labels", {}), self._namespace_labels(metadata["namespace"])
         return next((labels[MESH] for labels in words if MESH in labels), "enabled") == "disabled"

@@ -35,6 +35,8 @@ def family(host: str) -> socket.AddressFamily:
 def outcome(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return "timeout"
+    if error.errno == errno.ETIMEDOUT:
+        return str(error.strerror)
     return errno.errorcode.get(error.errno or 0, str(error))
 
 
@@ -88,6 +90,10 @@ def connected(how: str, host: str, port: int) -> socket.socket:
     try:
         if how != "udpto":
             client.connect((host, port))
+    except TimeoutError as error:
+        local = client.getsockname()[1]
+        client.close()
+        raise OSError(errno.ETIMEDOUT, f"no answer to connect() from port {local}") from error
     except OSError:
         client.close()
         raise
@@ -105,7 +111,10 @@ def attempt(how: str, host: str, port: int, request: dict[str, Any] | None = Non
                 client.sendto(line, (host, port))
                 answer, sender = client.recvfrom(4096)
                 return "ok" if (answer, sender[:2]) == (line, (host, port)) else f"other: {answer!r} of {sender}"
-            return exchange(client, line)
+            try:
+                return exchange(client, line)
+            except TimeoutError:
+                return "timeout" if how == "udp" else f"timeout after connect() from port {client.getsockname()[1]}"
     except OSError as error:
         return outcome(error)
 

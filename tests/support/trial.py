@@ -86,7 +86,8 @@ class Connection:
     verdicts: list[Answer] = field(default_factory=list)
     local: int = 0
     may_break: bool = False
-    """The proxy that carries it was killed or replaced."""
+    """The proxy that carries it was killed or replaced, or an end left the mesh."""
+    enrolled: list[bool] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -95,6 +96,8 @@ class Trial:
     seed: int
     faults: bool = False
     """Programs are killed and restarted between and during changes."""
+    leaving: bool = False
+    """Pods and namespaces leave the mesh and come back."""
     random: random.Random = field(init=False)
     oracle: Oracle = field(default_factory=Oracle)
     stations: dict[str, Station] = field(default_factory=dict)
@@ -185,6 +188,10 @@ class Trial:
         there = {*self.pods, "world"}
         for one in held:
             stays = one.plain.source in there and one.plain.target in there
+            enrolled = [stays and self.oracle.is_left_alone(end) for end in (one.plain.source, one.plain.target)]
+            # who leaves the mesh or comes back leaves what the proxy carried behind
+            one.may_break |= enrolled != one.enrolled and bool(one.answers)
+            one.enrolled = enrolled
             one.answers.append(self.oracle.answer(one.plain) if stays else GONE)
             one.verdicts.append(self.oracle.answer(one.probe.flow) if stays else GONE)
 
@@ -218,7 +225,7 @@ class Trial:
             twins = [self.pods[key]["metadata"]["labels"] for key in chance.TWINS]
             if kind == "Pod" and old["metadata"]["labels"] in twins and self.random.random() < 0.6:
                 fresh = self.random.choice(twins)
-            elif self.random.random() < 0.15:
+            elif self.leaving and self.random.random() < 0.15:
                 fresh[MESH] = self.random.choice(("disabled", "disabled", "enabled"))
             self._apply(chance.relabelled(old, fresh))
 
@@ -298,7 +305,12 @@ class Trial:
                         again.append((probe, expected, result))
         for probe, expected, result in again:
             second = self.stations[probe.flow.source].ask({"reach": [probe.target]})[0]
-            self.wrong(f"{probe}: expected {expected}, got {result}, later {second}")
+            number = result.rpartition("port ")[2]
+            trace = ""
+            if number.isdigit():
+                rows = self.cluster.json("conntrack", "list") + self.cluster.flows("--since", "20s")
+                trace = f"; of that port: {[row for row in rows if number in json.dumps(row)]}"
+            self.wrong(f"{probe}: expected {expected}, got {result}, later {second}{trace}")
 
     def probes(self) -> Iterator[Probe]:
         places = [*self.pods, "world", "node:node-1", "node:node-2"]
@@ -309,7 +321,8 @@ class Trial:
         for source in self.pods:
             for service, ips in self.services.items():
                 target = service.replace("/to-", "/")
-                if target in self.pods:
+                # a pod outside of the mesh has no one who translates addresses of Services for it
+                if target in self.pods and not self.oracle.is_left_alone(source):
                     yield from self._service(source, target, ips)
 
     def _pair(self, source: str, target: str) -> Iterator[Probe]:

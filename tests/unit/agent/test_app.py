@@ -19,7 +19,7 @@ from agent.config import AgentConfig, parse
 from agent.datapath.fake import FakeDatapath
 from agent.endpoints import Endpoints
 from agent.errors import ConfigRefused
-from agent.files import save_snapshot
+from agent.files import mark_outrun, save_snapshot
 from mesh.layouts import CONFIG_PROXY_UP
 from tests.support import nodes
 
@@ -131,6 +131,19 @@ def test_without_a_snapshot_the_kernel_keeps_what_it_enforces(tmp_path: Path) ->
     (tmp_path / "snapshot.pb").write_bytes(b"\xff")
     assert run(tmp_path, datapath)["state"] == "starting"
     assert dict(datapath.tables.endpoint.items()) == before
+
+
+def test_a_snapshot_that_the_kernel_has_left_behind_does_not_come_back_into_force(tmp_path: Path) -> None:
+    """Killed between a change and the writing of its snapshot: the old one would undo what was acknowledged."""
+    kept(tmp_path)
+    datapath = FakeDatapath()
+    run(tmp_path, datapath)
+    before = dict(datapath.tables.endpoint.items())
+    mark_outrun(tmp_path / "snapshot.pb")
+    assert run(tmp_path, datapath)["state"] == "starting"
+    assert dict(datapath.tables.endpoint.items()) == before
+    # after a reboot the kernel holds nothing, and an old snapshot is better than none
+    assert run(tmp_path, FakeDatapath())["state"] == "enforcing"
 
 
 def test_a_pod_that_left_meanwhile_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

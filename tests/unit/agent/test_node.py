@@ -15,8 +15,8 @@ import pytest
 
 from agent import podnetns
 from agent.conntrack_watch import ConntrackWatch
-from agent.errors import AgentError, EndpointRefused
-from agent.files import load_snapshot
+from agent.errors import AgentError, EndpointRefused, OutOfStep
+from agent.files import is_outrun, load_snapshot
 from agent.flows import FlowLog
 from agent.node import Node
 from mesh.model import Revision
@@ -140,6 +140,22 @@ def test_commands_of_the_controller(tmp_path: Path, writer: ThreadPoolExecutor) 
         assert (await node.answer("conntrack-list", {}))["entries"] == []
         with pytest.raises(AgentError, match="no command 'reboot'"):
             await node.answer("reboot", {})
+
+    asyncio.run(story())
+
+
+def test_a_change_outruns_the_snapshot_on_disk_until_it_is_saved(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
+    async def story() -> None:
+        node, _, _ = node_on(tmp_path, writer)
+        await node.take_news([SNAPSHOT])
+        assert is_outrun(tmp_path / "snapshot.pb")
+        await node.save()
+        assert not is_outrun(tmp_path / "snapshot.pb")
+        with pytest.raises(OutOfStep):
+            await node.take_news([diff(with_b(7), with_b(9))])
+        assert not is_outrun(tmp_path / "snapshot.pb")
+        await asyncio.gather(node.take_news([with_b()]), node.save())
+        assert is_outrun(tmp_path / "snapshot.pb")
 
     asyncio.run(story())
 

@@ -75,11 +75,13 @@ class Worker:
         self.channel = channel
 
     @classmethod
-    async def connect(cls, path: Path, held: list[int] | None = None, version: str = features.VERSION) -> Worker:
+    async def connect(
+        cls, path: Path, held: list[int] | None = None, version: str = features.VERSION, workers: int = 1
+    ) -> Worker:
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(str(path))
         worker = cls(Channel(connection))
-        hello = pb.ProxyHello(version=version, pid=os.getpid(), features=features.FEATURES)
+        hello = pb.ProxyHello(version=version, pid=os.getpid(), features=features.FEATURES, workers=workers)
         await worker.channel.send(pb.FromProxy(hello=hello).SerializeToString(), held)
         return worker
 
@@ -117,6 +119,41 @@ def play(story: Callable[[], Awaitable[None]]) -> None:
         await story()
 
     asyncio.run(main())
+
+
+def test_caught_up_once_every_worker_of_the_proxy_has_swapped(tmp_path: Path, port: int) -> None:
+    """After a restart of the agent the workers go on with the policy that they hold until they are back."""
+
+    async def story() -> None:
+        async with running(tmp_path / "p", port, Told()) as link:
+            waiting = asyncio.ensure_future(link.caught_up(5))
+            one = await Worker.connect(tmp_path / "p", workers=2)
+            await one.welcome()
+            await one.swap()
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+            two = await Worker.connect(tmp_path / "p", workers=2)
+            await two.welcome()
+            assert not waiting.done()
+            await two.swap()
+            assert await waiting
+            assert await link.caught_up(0)
+
+    play(story)
+
+
+def test_nobody_waits_long_for_a_proxy_that_is_away(tmp_path: Path, port: int) -> None:
+    async def story() -> None:
+        told = Told()
+        async with running(tmp_path / "p", port, told, grace_s=0.0) as link:
+            async with asyncio.timeout(5):
+                assert not await link.caught_up(0.01)
+                assert not await link.caught_up(60)
+                # declared down, what needs it is reset: there is nothing to wait for
+                await until(lambda: told.up == [False])
+                assert await link.caught_up(60)
+
+    play(story)
 
 
 def test_a_kernel_that_refuses_the_listeners_does_not_keep_workers_out(

@@ -32,6 +32,9 @@ class Node:
         self.taken: list[int] = []
         self.errors: list[Exception] = []
         self.flows: list[FlowRecord] = []
+        self.caught_up_at: list[int] = []
+        self.proxy = asyncio.Event()
+        self.proxy.set()
 
     def revision(self) -> int:
         return self.taken[-1] if self.taken else 0
@@ -40,6 +43,10 @@ class Node:
         if self.errors:
             raise self.errors.pop(0)
         self.taken.append(news[-1].revision)
+
+    async def caught_up(self) -> None:
+        self.caught_up_at.append(self.revision())
+        await self.proxy.wait()
 
     def status(self) -> Status:
         return Status(
@@ -138,6 +145,22 @@ def test_a_snapshot_then_a_delta_are_acknowledged_once_enforced() -> None:
         await controller.send.put(delta_message(ONE, TWO))
         assert (await controller.next("ack")).revision == 2
         assert node.taken == [1, 2]
+
+    play(story)
+
+
+def test_an_acknowledgement_waits_for_the_proxy() -> None:
+    """Else `status --wait` would call a policy enforced by which nobody judges requests yet."""
+
+    async def story(controller: Controller, node: Node, stream: asyncio.Task[None]) -> None:
+        node.proxy.clear()
+        await controller.send.put(snapshot_message(ONE))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await controller.next("ack")
+        assert node.caught_up_at == [1]
+        node.proxy.set()
+        assert (await controller.next("ack")).revision == 1
 
     play(story)
 

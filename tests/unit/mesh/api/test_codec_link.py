@@ -32,7 +32,7 @@ FLOW = FlowRecord(
     destination=Party(),
     count=3,
 )
-HELLO = ProxyHello(version="0.1.0", pid=7, features=("a", "b"))
+HELLO = ProxyHello(version="0.1.0", pid=7, features=("a", "b"), workers=2)
 WELCOME = ProxyWelcome(node="n", listen_port=15001, mark_from_proxy=0x20)
 
 
