@@ -11,7 +11,7 @@ SYSTEM_PYTHON := /usr/bin/python3
 PYTEST := $(PY) -m pytest
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup demo test test-unit test-root lint fix generate test-kernels fuzz bench clean
+.PHONY: help setup demo test test-unit test-root lint fix generate test-kernels soak fuzz bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -30,7 +30,7 @@ demo: $(STAMP) ## a whole cluster on this machine, real traffic, and why each fl
 	@$(PY) examples/demo.py $(if $(KEEP),--keep)
 
 test: $(STAMP) ## everything: unit, conformance, kernel programs, lab
-	@$(PYTEST) tests
+	@$(PYTEST) tests --ignore tests/soak
 
 test-unit: $(STAMP) ## what needs neither root nor a kernel
 	@$(PYTEST) tests/unit tests/conformance tests/test_house.py
@@ -59,6 +59,9 @@ generate: $(STAMP) ## layouts.py from layouts.h, stubs from mesh.proto
 test-kernels: $(STAMP) ## the unit and a smoke test on Debian's cloud kernels under QEMU
 	@deploy/install-packages.sh tests/kernels/packages.txt
 	@$(PY) -m tests.kernels
+
+soak: $(STAMP) ## random policies, pods and labels in a lab, every packet held against an oracle (WEFT_TRIAL_ROUNDS, _SEED, _FAULTS)
+	@$(PYTEST) tests/soak
 
 fuzz: $(STAMP) ## every parser, for FUZZ_SECONDS (60) each
 	@$(PY) -m tests.fuzz --seconds $${FUZZ_SECONDS:-60}
