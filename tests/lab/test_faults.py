@@ -205,9 +205,8 @@ def test_a_full_conntrack_map_denies_what_is_new_and_keeps_what_lives(small: Clu
     assert flow["to"]["port"] == 9090
     page = metrics_of_agent(small)
     assert series(page, 'weft_agent_packets_total{direction="egress",reason="ct-full"}') >= 9
-    # Refused flows make room for a moment when their entries are collected, so "full" is read with some air.
+    # The kernel keeps free entries per CPU, so a small map is full for one CPU while another has a few left.
     assert series(page, 'weft_agent_map_pressure_ratio{map="mesh_ct"}') >= 0.8
-    assert any("mesh_ct" in text for text in eventually(lambda: node(small)["warnings"], bool))
     crowd.stdin.write("\n")
     crowd.stdin.flush()
     assert ended(crowd) == {"alive": came["held"]}
