@@ -24,8 +24,14 @@ SYSCTLS = {
     "net/ipv6/conf/all/forwarding": "1",
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
+    "net/ipv4/tcp_early_demux": "0",
 }
-"""Forwarding between pods; and no reverse path filter: answers to the proxy come from where no route points to."""
+"""Forwarding between pods; and no reverse path filter: answers to the proxy come from where no route points to.
+
+No early demux (one switch for IPv4 and IPv6): before it routes, the kernel looks for a socket with a packet's tuple,
+and what the proxy's legs leave behind (TIME_WAIT, kept connections) has the tuples of pods. It delivers a forwarded
+packet there, or drops it (ip_forward() of a packet with a socket), until that socket is gone. What is meant for the
+proxy gets its socket from tc. The kernel's Documentation/networking/ip-sysctl.rst advises the same for routers."""
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _ROUTES_TIMEOUT_S = 20

@@ -29,3 +29,51 @@ def test_it_can_after_a_restart_of_agent_and_proxy(mesh: Cluster) -> None:
         mesh.settle()
         seen = mesh.probe("t/client-a", "reuse", ip, "8080", "/public", str(4 * PORTS), str(PORTS))
         assert seen["counts"] == {"ok": 4 * PORTS}, (how, component, seen)
+
+
+OPEN = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: open, namespace: t}
+spec:
+  podSelector: {matchLabels: {app: server}}
+  ingress:
+  - from: [{podSelector: {matchLabels: {app: client}}}]
+    ports: [{port: 8080}]
+"""
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("server", ["t/server-a", "t/server-b"], ids=["one node", "two nodes"])
+def test_what_the_proxy_leaves_behind_does_not_swallow_direct_connections(
+    mesh: Cluster, server: str, family: int
+) -> None:
+    """The port was proxied a moment ago and is direct now. The node still has sockets with the tuples of either leg, in
+    TIME_WAIT or kept for the next request: they must not take packets of the new connections out of the node's way."""
+    client, ip = mesh.address("t/client-a", family), mesh.address(server, family)
+    proxied = mesh.probe("t/client-a", "reuse", ip, "8080", "/public", str(PORTS), str(PORTS))
+    assert proxied["counts"] == {"ok": PORTS}
+    upstream = upstream_ports(mesh, f"node:node-{server[-1]}", client, ip)
+    assert upstream, "the proxy keeps a connection to the server"
+    mesh.apply(OPEN)
+    try:
+        direct = mesh.probe("t/client-a", "reuse", ip, "8080", "/secret", str(PORTS), str(PORTS))
+        assert direct["counts"] == {"ok": PORTS}, direct
+        assert direct["slowest"] < 1, direct
+        for port in upstream:
+            # The server still holds its end of that connection: the first SYN ends it, the second one is answered.
+            direct = mesh.probe("t/client-a", "reuse", ip, "8080", "/secret", "1", "1", str(port))
+            assert direct["counts"] == {"ok": 1}, direct
+    finally:
+        mesh.delete("networkpolicy", "t/open")
+
+
+def upstream_ports(mesh: Cluster, node: str, client: str, server: str) -> list[int]:
+    """Ports of the proxy's own connections to the server, which bear the client's address."""
+    rows = [line.split() for line in mesh.exec(node, "ss", "-Htan").out.splitlines()]
+    ends = [[end.rpartition(":") for end in row[3:5]] for row in rows]
+    return [
+        int(own[2])
+        for own, peer in ends
+        if (own[0].strip("[]"), peer[0].strip("[]"), peer[2]) == (client, server, "8080")
+    ]

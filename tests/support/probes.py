@@ -6,7 +6,7 @@ hold HOST PORT MODE SECONDS   one connection: idle, send, or receive; how it end
 raw HOST PORT                 bytes from stdin (hex) in one segment; answers as text
 whoami PROTO HOST PORT        what the server says of the caller
 crowd HOST PORT COUNT         connections held until a line comes on stdin; what became of the others
-reuse HOST PORT PATH COUNT PORTS   requests with `Connection: close`, over and over from the same few source ports
+reuse HOST PORT PATH COUNT PORTS [FIRST]   requests with `Connection: close`, over and over from PORTS source ports
 """
 
 from __future__ import annotations
@@ -215,14 +215,13 @@ def whoami(protocol: str, host: str, port: str) -> object:
     }
 
 
-def reuse(host: str, port: str, path: str, count: str, ports: str) -> object:
+def reuse(host: str, port: str, path: str, count: str, ports: str, first: str = "20000") -> object:
     """Each source port comes again while the server's end of its last connection is in TIME_WAIT; counts by outcome."""
-    first = 20_000
     counts: dict[str, int] = {}
     slowest = 0.0
     for number in range(int(count)):
         start = time.monotonic()
-        result = try_http(host, int(port), path, source_port=first + number % int(ports))
+        result = try_http(host, int(port), path, source_port=int(first) + number % int(ports))
         slowest = max(slowest, time.monotonic() - start)
         counts[result] = counts.get(result, 0) + 1
     return {"counts": counts, "slowest": round(slowest, 3)}
