@@ -82,9 +82,12 @@ def record_of(event: FlowEvent, names: Names, *, id: str, wall_ns: int) -> FlowR
 
 def _rules(event: FlowEvent, names: Names, direction: Direction, *, allowed: bool) -> tuple[RuleRef, ...]:
     """The rules that decided; where none did, the policies that made the direction default deny."""
+    policy = names.policy_of(event.policy_set, event.endpoint)
+    if event.reason == DropReason.DROP_NEEDS_PROXY_NOW and policy is not None:
+        about_requests = {rule.ref for rule in policy.towards(direction).rules if rule.http is not None}
+        return tuple(rule for rule in _matched(event, names) if rule in about_requests)
     if not allowed and event.reason not in _DECIDED_BY_POLICY:
         return ()
-    policy = names.policy_of(event.policy_set, event.endpoint)
     if not allowed and policy is not None:
         # An entry's rules also hold those about requests; the semantics say which of all refused a connection.
         peer = event.dst_identity if direction is Direction.EGRESS else event.src_identity
@@ -92,8 +95,13 @@ def _rules(event: FlowEvent, names: Names, direction: Direction, *, allowed: boo
         if half is not None and half.verdict is Verdict.DENY:
             return half.decided_by
     wanted = Action.ALLOW if allowed else Action.DENY
+    return tuple(rule for rule in _matched(event, names) if rule.action is wanted)
+
+
+def _matched(event: FlowEvent, names: Names) -> tuple[RuleRef, ...]:
+    """All rules of the entries that the kernel found, whatever they say."""
     numbers = (names.numbers.rules.item(number) or () for number in (event.rules_peer, event.rules_any))
-    return tuple(dict.fromkeys(rule for rules in numbers for rule in rules if rule.action is wanted))
+    return tuple(dict.fromkeys(rule for rules in numbers for rule in rules))
 
 
 def _party(names: Names, address: Address, port: int, identity: int) -> Party:

@@ -8,7 +8,7 @@ from agent.datapath.tables import FlowEvent
 from agent.desired import Numbers
 from agent.flows import FlowLog, Names, completed, drop_reason, record_of
 from mesh.layouts import DropReason
-from mesh.model import Action, FlowRecord, IdentityId, Party, PolicySet, Protocol, Verdict
+from mesh.model import Action, FlowRecord, HttpMatch, IdentityId, Party, PolicySet, Protocol, Verdict
 from tests.support import nodes
 
 RULE, DENY = nodes.allow(256, name="read"), nodes.allow(256, action=Action.DENY)
@@ -65,6 +65,16 @@ def test_a_default_deny_does_not_name_rules_about_requests() -> None:
     number = numbers.rules.number((DENY.ref,))
     event = replace(EVENT, verdict=2, reason=DropReason.DROP_POLICY_DEFAULT, src_identity=999, rules_any=number)
     assert record(event, names(numbers)).rules == POLICY.ingress.selected_by
+
+
+def test_a_direct_flow_that_ends_for_the_proxy_names_the_rules_about_requests() -> None:
+    asking = replace(nodes.allow(256, name="get"), http=(HttpMatch(methods=("GET",)),))
+    policy = nodes.policy("a", RULE, asking)
+    numbers = Numbers()
+    number = numbers.rules.number((RULE.ref, asking.ref))
+    event = replace(EVENT, verdict=2, reason=DropReason.DROP_NEEDS_PROXY_NOW, rules_any=number)
+    told = replace(names(numbers), policy_of=lambda number, endpoint: policy)
+    assert record(event, told).rules == (asking.ref,)
 
 
 def test_a_record_of_the_proxy_gets_the_names_that_it_lacks() -> None:
