@@ -89,6 +89,15 @@ class Oracle:
             return half
         return Answer("requests", l7=True) if any(half.verdict == "requests" for half in halves) else ALLOW
 
+    def legs(self, flow: Flow) -> tuple[str, ...]:
+        """The verdict of each node that the flow crosses: of the whole on one node, of each half where there are two.
+
+        Each node has a leg of its own, direct or through its proxy, and ends it when the way of that leg changes.
+        """
+        if self.node_of(flow.source) == self.node_of(flow.target):
+            return (self.answer(flow).verdict,)
+        return (self._half(flow, "egress").verdict, self._half(flow, "ingress").verdict)
+
     def node_of(self, name: str) -> str:
         """Of a pod; what is no pod is on none."""
         return str(self.documents["Pod", name]["spec"].get("nodeName")) if "/" in name else name

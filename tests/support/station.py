@@ -5,6 +5,7 @@
 {"look": true}                                     what became of each: {id: {...}}
 {"close": true}                                    end them all
 {"sockets": true}                                  established TCP: [[local port, peer address, peer port], ...]
+{"counters": true}                                 the namespace's TCP and IPv6 counters that are not zero
 
 `how` is tcp (echo a line), udp, udpto (never connected), or http. Standard library only.
 """
@@ -32,11 +33,13 @@ def family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
+class NoAnswer(Exception):
+    """connect() heard nothing. The text names the local port, for the trace."""
+
+
 def outcome(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return "timeout"
-    if error.errno == errno.ETIMEDOUT:
-        return str(error.strerror)
     return errno.errorcode.get(error.errno or 0, str(error))
 
 
@@ -93,7 +96,7 @@ def connected(how: str, host: str, port: int) -> socket.socket:
     except TimeoutError as error:
         local = client.getsockname()[1]
         client.close()
-        raise OSError(errno.ETIMEDOUT, f"no answer to connect() from port {local}") from error
+        raise NoAnswer(f"no answer to connect() from port {local}") from error
     except OSError:
         client.close()
         raise
@@ -115,6 +118,8 @@ def attempt(how: str, host: str, port: int, request: dict[str, Any] | None = Non
                 return exchange(client, line)
             except TimeoutError:
                 return "timeout" if how == "udp" else f"timeout after connect() from port {client.getsockname()[1]}"
+    except NoAnswer as error:
+        return str(error)
     except OSError as error:
         return outcome(error)
 
@@ -141,6 +146,8 @@ class Held:
                     self.beat(client)
                     self.stood.set()
                     time.sleep(BEAT_S)
+        except NoAnswer as error:
+            self.end(str(error))
         except OSError as error:
             self.end(outcome(error))
         self.stood.set()
@@ -187,6 +194,20 @@ def established() -> list[list[Any]]:
     return rows
 
 
+def counters() -> dict[str, int]:
+    """What the kernel counted in this namespace: which way packets and connections went missing."""
+    found: dict[str, int] = {}
+    for path in ("/proc/self/net/snmp", "/proc/self/net/netstat"):
+        with open(path, encoding="ascii") as lines:
+            rows = list(lines)
+        for names, values in zip(rows[::2], rows[1::2], strict=True):
+            kind, *named = names.split()
+            found |= {kind + name: int(value) for name, value in zip(named, values.split()[1:], strict=True)}
+    with open("/proc/self/net/snmp6", encoding="ascii") as lines:
+        found |= {name: int(value) for name, value in (line.split() for line in lines)}
+    return {name: value for name, value in found.items() if value}
+
+
 def main() -> None:
     held: dict[str, Held] = {}
     with ThreadPoolExecutor(PARALLEL) as pool:
@@ -208,6 +229,8 @@ def main() -> None:
                 held = {}
             elif "sockets" in command:
                 answer = established()
+            elif "counters" in command:
+                answer = counters()
             print(json.dumps(answer), flush=True)
 
 
