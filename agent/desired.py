@@ -64,6 +64,8 @@ class Desired:
     identities: frozenset[int] = frozenset()
     """Numbers that exist: what is not among them will not come back."""
     endpoints: Mapping[int, DesiredEndpoint] = field(default_factory=dict)
+    guests: frozenset[int] = frozenset()
+    """Interfaces of attached pods that are not enrolled: left alone, but for what they open to pods of this node."""
     policies: Mapping[PolicyKey, PolicySet] = field(default_factory=dict)
     """Those that endpoints here use."""
     contents: Mapping[PolicyKey, Content] = field(default_factory=dict)
@@ -88,6 +90,7 @@ def desired(state: NodeState, numbers: Numbers, before: Desired | None = None) -
         ipcache=ipcache,
         identities=frozenset(snapshot.identities) | frozenset(entry.identity for entry in ipcache.values()),
         endpoints=endpoints,
+        guests=frozenset(local.ifindex for local in state.local.values() if local.id not in endpoints),
         policies=policies,
         contents=contents,
         services=_services(snapshot, numbers),

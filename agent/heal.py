@@ -55,19 +55,25 @@ class Healer:
         if addresses != self._enforcer.state.node_addresses:
             await self._enforcer.change(lambda state: replace(state, node_addresses=addresses))
         pods = sorted(self._enforcer.reconciler.realized.hooks)
+        guests = sorted(self._enforcer.reconciler.realized.guests)
         uplinks = [index for index, name in podnetns.interfaces().items() if name in self._uplinks]
-        lost = await self._enforcer.in_writer(lambda: self._datapath.hooks_missing(pods=pods, uplinks=uplinks))
+        lost = await self._enforcer.in_writer(
+            lambda: self._datapath.hooks_missing(pods=pods, uplinks=uplinks, guests=guests)
+        )
         self.warnings = tuple(f"hook was gone or replaced, and is repaired: {text}" for text in lost)
         if lost:
             log.warning(line("hooks were gone or replaced", hooks="; ".join(lost)))
-            await self._enforcer.in_writer(lambda: self._repair(pods, uplinks))
+            await self._enforcer.in_writer(lambda: self._repair(pods, guests, uplinks))
             self.repaired += len(lost)
 
-    def _repair(self, pods: list[int], uplinks: list[int]) -> None:
+    def _repair(self, pods: list[int], guests: list[int], uplinks: list[int]) -> None:
         """In the writer's thread. Each is asked by itself, so only what is broken is touched."""
         for index in pods:
             if podnetns.interface_exists(index) and self._datapath.hooks_missing(pods=[index], uplinks=[]):
                 self._datapath.attach_pod(index)
+        for index in guests:
+            if podnetns.interface_exists(index) and self._datapath.hooks_missing(pods=[], uplinks=[], guests=[index]):
+                self._datapath.attach_guest(index)
         for index in uplinks:
             self._datapath.attach_uplink(index)
         self._datapath.attach_cgroup(self._cgroup)

@@ -33,9 +33,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """Programs to attach to, or detach from, the host side of pods."""
+    """Programs to attach to, or detach from, the host side of pods. `guests` are pods that are not enrolled."""
 
     attach: tuple[int, ...] = ()
+    guests: tuple[int, ...] = ()
     detach: tuple[int, ...] = ()
 
 
@@ -94,6 +95,7 @@ def plan(
         "endpoint_by_netns": {e.netns_cookie: n for n, e in final.items() if e.netns_cookie},
     }
     ifindexes = set(by["endpoint_by_ifindex"])
+    left = (set(have.endpoint_by_ifindex) | have.hooks | have.guests) - ifindexes - want.guests
     steps: list[Step | Hooks] = [
         Step(table="policy", put=first),
         Step(table="ipcache", put=early),
@@ -105,7 +107,7 @@ def plan(
         Step(table="endpoint", put=bumps),
         Step(table="backend", put=services.put_backends),
         Step(table="service", put=services.put_services, delete=services.remove_services),
-        Hooks(detach=tuple(sorted(i for i in set(have.endpoint_by_ifindex) | have.hooks if i not in ifindexes))),
+        Hooks(guests=tuple(sorted(want.guests - have.guests)), detach=tuple(sorted(left))),
         Step(table="policy", delete=last),
         *(Step(table=t, delete=tuple(k for k in getattr(have, t) if k not in entries)) for t, entries in by.items()),
         Step(table="endpoint", delete=tuple(n for n in have.endpoint if n not in final)),
@@ -127,7 +129,7 @@ def plan(
 
 def _empty(step: Step | Hooks) -> bool:
     if isinstance(step, Hooks):
-        return not step.attach and not step.detach
+        return not (step.attach or step.guests or step.detach)
     return not step.put and not step.delete
 
 

@@ -46,6 +46,8 @@ class Realized:
     policy_entries: int = 0
     hooks: set[int] = field(default_factory=set)
     """Interfaces that this process has attached to; after a restart none, so each is attached again, in place."""
+    guests: set[int] = field(default_factory=set)
+    """The same of pods that are not enrolled."""
 
     def size(self, table: str) -> int:
         return self.policy_entries if table == "policy" else len(getattr(self, table))

@@ -207,18 +207,29 @@ class Reconciler:
 
     def _hooks(self, step: Hooks) -> None:
         """An interface that has gone meanwhile takes its hooks along; its endpoint is found and removed by `heal`."""
+        hooks, guests = self.realized.hooks, self.realized.guests
         for ifindex in step.attach:
-            try:
-                self._datapath.attach_pod(ifindex)
-            except DatapathError:
-                if self._interface_exists(ifindex):
-                    raise
-                continue
-            self.realized.hooks.add(ifindex)
+            if self._attached(self._datapath.attach_pod, ifindex):
+                hooks.add(ifindex)
+                guests.discard(ifindex)
+        for ifindex in step.guests:
+            if self._attached(self._datapath.attach_guest, ifindex):
+                guests.add(ifindex)
+                hooks.discard(ifindex)
         for ifindex in step.detach:
             if self._interface_exists(ifindex):
                 self._datapath.detach_pod(ifindex)
-            self.realized.hooks.discard(ifindex)
+            hooks.discard(ifindex)
+            guests.discard(ifindex)
+
+    def _attached(self, attach: Callable[[int], None], ifindex: int) -> bool:
+        try:
+            attach(ifindex)
+        except DatapathError:
+            if self._interface_exists(ifindex):
+                raise
+            return False
+        return True
 
     def _remember(self, todo: Plan, want: Desired, now: float) -> None:
         self._unused_sets = {n: self._unused_sets.get(n, now) for n in todo.unused_sets}

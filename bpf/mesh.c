@@ -30,6 +30,7 @@
 #include "prog/from_pod.c"
 #include "prog/to_pod.c"
 #include "prog/from_net.c"
+#include "prog/from_guest.c"
 #include "prog/sock.c"
 #include "prog/sockops.c"
 #include "prog/sk_lookup.c"

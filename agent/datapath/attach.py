@@ -168,14 +168,7 @@ def detach(ifindex: int, instance: str) -> None:
     """Take this instance's filters away, and the clsact qdisc where nobody else uses it. No error if all is gone."""
     try:
         with Rtnetlink() as link:
-            left = 0
-            for hook in Hook:
-                for found in _filters(link, ifindex, hook):
-                    if not found.of(instance):
-                        left += 1
-                        continue
-                    where = _tcmsg(ifindex, hook, handle=found.handle, priority=found.priority)
-                    link.change(_DELETE_FILTER, where + attribute(_KIND, _text("bpf")))
+            left = sum(_remove(link, ifindex, hook, instance) for hook in Hook)
             if not left and _has_clsact(link, ifindex):
                 link.change(_DELETE_QDISC, _tcmsg(ifindex, _CLSACT, handle=_CLSACT_HANDLE))
     except Refused as error:
@@ -183,6 +176,24 @@ def detach(ifindex: int, instance: str) -> None:
             raise LinkError(f"netlink: {error}") from error
     except OSError as error:
         raise LinkError(f"netlink: {error}") from error
+
+
+def remove(ifindex: int, hook: Hook, instance: str) -> None:
+    """Take this instance's filters off one hook."""
+    with _refusals_told(), Rtnetlink() as link:
+        _remove(link, ifindex, hook, instance)
+
+
+def _remove(link: Rtnetlink, ifindex: int, hook: Hook, instance: str) -> int:
+    """Returns how many filters of others are left there."""
+    left = 0
+    for found in _filters(link, ifindex, hook):
+        if not found.of(instance):
+            left += 1
+            continue
+        where = _tcmsg(ifindex, hook, handle=found.handle, priority=found.priority)
+        link.change(_DELETE_FILTER, where + attribute(_KIND, _text("bpf")))
+    return left
 
 
 def attached_interfaces(indexes: list[int], instance: str) -> list[int]:

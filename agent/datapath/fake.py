@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 from agent.datapath import rawview
@@ -115,7 +115,8 @@ class FakeDatapath:
         self.config: NodeConfig | None = None
         self.prepared = False
         self.attached: set[tuple[str, int | str]] = set()
-        """("tc_from_pod", ifindex), ("tc_to_pod", ifindex), ("tc_from_net", ifindex), ("cgroup", path)."""
+        """("tc_from_pod", ifindex), ("tc_to_pod", ifindex), ("tc_from_net", ifindex),
+        ("tc_from_guest", ifindex), ("cgroup", path)."""
         self.broken: set[str] = set()
         """Texts that hooks_missing reports until the hook is attached again."""
         self.events: deque[FlowEvent] = deque()
@@ -136,11 +137,17 @@ class FakeDatapath:
         self.prepared = True
 
     def attach_pod(self, ifindex: int) -> None:
+        self.detach_pod(ifindex)
         self.attached |= {("tc_from_pod", ifindex), ("tc_to_pod", ifindex)}
         self._heal(ifindex)
 
+    def attach_guest(self, ifindex: int) -> None:
+        self.detach_pod(ifindex)
+        self.attached.add(("tc_from_guest", ifindex))
+        self._heal(ifindex)
+
     def detach_pod(self, ifindex: int) -> None:
-        self.attached -= {("tc_from_pod", ifindex), ("tc_to_pod", ifindex)}
+        self.attached -= {(hook, ifindex) for hook in ("tc_from_pod", "tc_to_pod", "tc_from_guest")}
 
     def attach_uplink(self, ifindex: int) -> None:
         self.attached.add(("tc_from_net", ifindex))
@@ -149,8 +156,9 @@ class FakeDatapath:
     def attach_cgroup(self, path: str) -> None:
         self.attached.add(("cgroup", path))
 
-    def hooks_missing(self, *, pods: list[int], uplinks: list[int]) -> list[str]:
+    def hooks_missing(self, *, pods: list[int], uplinks: list[int], guests: Sequence[int] = ()) -> list[str]:
         wanted = [(hook, index) for index in pods for hook in ("tc_from_pod", "tc_to_pod")]
+        wanted += [("tc_from_guest", index) for index in guests]
         wanted += [("tc_from_net", index) for index in uplinks]
         lost = [f"{hook} on ifindex {index}" for hook, index in wanted if (hook, index) not in self.attached]
         return lost + sorted(self.broken)

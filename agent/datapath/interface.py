@@ -7,7 +7,7 @@ a sentence for an operator; `MapFull` is the one error that a caller can act upo
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from agent.datapath.tables import (
@@ -109,12 +109,18 @@ class Datapath(Protocol):
     def attach_pod(self, ifindex: int) -> None:
         """tc_from_pod and tc_to_pod on the host side of a veth; replaces in place, never detaches first."""
 
-    def detach_pod(self, ifindex: int) -> None: ...
+    def attach_guest(self, ifindex: int) -> None:
+        """tc_from_guest on the host side of an un-enrolled pod's veth, in the place of tc_from_pod if that hangs there;
+        then tc_to_pod goes."""
+
+    def detach_pod(self, ifindex: int) -> None:
+        """Enrolled or not."""
+
     def attach_uplink(self, ifindex: int) -> None: ...
     def attach_cgroup(self, path: str) -> None:
         """The socket hooks, on the cgroup that holds the node's pods. Through pinned links, updated in place."""
 
-    def hooks_missing(self, *, pods: list[int], uplinks: list[int]) -> list[str]:
+    def hooks_missing(self, *, pods: list[int], uplinks: list[int], guests: Sequence[int] = ()) -> list[str]:
         """Hooks that are gone or are not ours any more: texts such as `tc_to_pod on veth3a (ifindex 12)`."""
 
     def event_fd(self) -> int:

@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -134,6 +134,12 @@ class KernelDatapath:
             self._attach(ifindex, Hook.EGRESS, "tc_to_pod")
             self._attach(ifindex, Hook.INGRESS, "tc_from_pod")
 
+    def attach_guest(self, ifindex: int) -> None:
+        with _told():
+            links.settle_interface(ifindex)
+            self._attach(ifindex, Hook.INGRESS, "tc_from_guest")
+            attach.remove(ifindex, Hook.EGRESS, self._instance)
+
     def attach_uplink(self, ifindex: int) -> None:
         with _told():
             links.settle_interface(ifindex)
@@ -196,9 +202,10 @@ class KernelDatapath:
         pin.unlink()
         return None
 
-    def hooks_missing(self, *, pods: list[int], uplinks: list[int]) -> list[str]:
+    def hooks_missing(self, *, pods: list[int], uplinks: list[int], guests: Sequence[int] = ()) -> list[str]:
         wanted = [(ifindex, Hook.INGRESS, "tc_from_pod") for ifindex in pods]
         wanted += [(ifindex, Hook.EGRESS, "tc_to_pod") for ifindex in pods]
+        wanted += [(ifindex, Hook.INGRESS, "tc_from_guest") for ifindex in guests]
         wanted += [(ifindex, Hook.INGRESS, "tc_from_net") for ifindex in uplinks]
         with _told():
             lost = attach.missing([(ifindex, hook, self._program(name)) for ifindex, hook, name in wanted])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TC_PROGRAMS = ("tc_from_pod", "tc_to_pod", "tc_from_net")
+TC_PROGRAMS = ("tc_from_pod", "tc_to_pod", "tc_from_net", "tc_from_guest")
 
 CGROUP_PROGRAMS: dict[str, int] = {
     "sock_connect4": 10,

@@ -76,14 +76,12 @@ static __always_inline int from_net_tcp(struct __sk_buff *skb, struct packet *p,
 	return redirect_to_listener(skb, p, cfg);
 }
 
-static __always_inline int from_net_decide(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg)
+/* What is not sent by an enrolled pod of this node, once its source address is known to be its own. */
+static __always_inline int from_outside(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg)
 {
-	struct ipcache_entry *source = ipcache_lookup(packet_source(p));
 	struct endpoint_entry *ep;
 	u32 id;
 
-	if (source && (source->flags & IPCACHE_LOCAL))
-		return -DROP_SPOOFED_FROM_NET;
 	id = endpoint_by_addr(packet_destination(p));
 	if (!id)
 		return from_net_to_node(p, cfg);
@@ -96,6 +94,27 @@ static __always_inline int from_net_decide(struct __sk_buff *skb, struct packet 
 	if (p->key.protocol == IPPROTO_TCP && p->fragment != FRAGMENT_LATER)
 		return from_net_tcp(skb, p, cfg, ep);
 	return VERDICT_ALLOW;
+}
+
+static __always_inline int from_outside_finish(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg,
+					       int verdict)
+{
+	if (verdict < 0)
+		return drop_packet(skb, p, cfg, NULL, -verdict, HOOK_FROM_NET, DIR_INGRESS);
+	if (verdict == VERDICT_REDIRECT) {
+		gauge_add(GAUGE_REDIRECTED);
+		count(DROP_NONE, DIR_INGRESS, skb->len);
+	}
+	return TC_ACT_OK;
+}
+
+static __always_inline int from_net_decide(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg)
+{
+	struct ipcache_entry *source = ipcache_lookup(packet_source(p));
+
+	if (source && (source->flags & IPCACHE_LOCAL))
+		return -DROP_SPOOFED_FROM_NET;
+	return from_outside(skb, p, cfg);
 }
 
 int tc_from_net(struct __sk_buff *skb)
@@ -116,11 +135,5 @@ int tc_from_net(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	if (!verdict)
 		verdict = from_net_decide(skb, p, cfg);
-	if (verdict < 0)
-		return drop_packet(skb, p, cfg, NULL, -verdict, HOOK_FROM_NET, DIR_INGRESS);
-	if (verdict == VERDICT_REDIRECT) {
-		gauge_add(GAUGE_REDIRECTED);
-		count(DROP_NONE, DIR_INGRESS, skb->len);
-	}
-	return TC_ACT_OK;
+	return from_outside_finish(skb, p, cfg, verdict);
 }

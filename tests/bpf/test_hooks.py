@@ -86,6 +86,16 @@ def test_an_instance_takes_away_its_own_and_no_more(interface: int, program: int
     attach.detach(interface, OTHER)
 
 
+def test_one_hook_can_be_given_up_alone(interface: int, program: int) -> None:
+    attach.attach(interface, Hook.INGRESS, Program(ONE, "tc_from_guest", 7), program)
+    attach.attach(interface, Hook.EGRESS, Program(ONE, "tc_to_pod", 8), program)
+    attach.remove(interface, Hook.EGRESS, ONE)
+    assert [one.name for one in attach.filters(interface, Hook.INGRESS)] == [f"weft:{ONE}:tc_from_guest:7"]
+    assert attach.filters(interface, Hook.EGRESS) == []
+    attach.remove(interface, Hook.EGRESS, ONE)
+    attach.remove(999_999, Hook.EGRESS, ONE)
+
+
 def test_an_ingress_qdisc_of_someone_else_is_left_alone(interface: int, program: int) -> None:
     with IPRoute() as route:
         route.tc("add", "ingress", interface)

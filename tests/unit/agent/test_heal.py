@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,29 @@ def test_a_hook_that_is_gone_comes_back_and_is_reported(
         assert healer.warnings == ()
         assert healer.repaired == 2
         assert nodes.address("192.0.2.7") in enforcer.state.node_addresses
+
+    asyncio.run(story())
+
+
+def test_the_hook_of_a_pod_that_is_not_enrolled_is_healed_too(
+    tmp_path: Path, writer: ThreadPoolExecutor, machine: dict[int, str]
+) -> None:
+    async def story() -> None:
+        enforcer, datapath, _ = made(tmp_path, writer)
+        await enforcer.change(take, first=True)
+        guest = replace(enforcer.state.snapshot.endpoints["shop/a"], enforced=False)
+        left = replace(enforcer.state.snapshot, endpoints={"shop/a": guest})
+        await enforcer.change(lambda state: replace(state, snapshot=left))
+
+        async def remove(key: str) -> None:
+            raise AssertionError(key)
+
+        healer = Healer(enforcer, datapath, uplinks=(), cgroup="/cg", remove=remove)
+        await healer.look()
+        datapath.attached.discard(("tc_from_guest", 11))
+        await healer.look()
+        assert datapath.attached == {("tc_from_guest", 11), ("cgroup", "/cg")}
+        assert any("tc_from_guest on ifindex 11" in text for text in healer.warnings)
 
     asyncio.run(story())
 

@@ -13,7 +13,7 @@ from agent.datapath.fake import FakeDatapath
 from agent.datapath.tables import IpcacheKey
 from agent.desired import Numbers, desired
 from agent.moves import Cover
-from agent.plan import plan
+from agent.plan import Hooks, Step, plan
 from agent.realized import Realized
 from agent.reconcile import Reconciler
 from agent.state import NodeState
@@ -260,15 +260,18 @@ def test_an_unidentified_pod_is_denied_everything_but_has_its_hooks() -> None:
     assert any(getattr(step, "attach", ()) == (11,) for step in todo.steps)
 
 
-def test_an_unenrolled_pod_is_known_to_others_and_left_alone() -> None:
+def test_an_unenrolled_pod_is_known_to_others_and_only_watched() -> None:
+    """Its interface gets the program for what it opens to pods of this node, and no entry of its own."""
     exempt = nodes.snapshot(pods=[nodes.pod("a", "10.9.0.1", 300, "", enforced=False)])
     todo = _plan(None, nodes.node(exempt, nodes.local("a", 1, 11)))
-    assert {step.table for step in todo.steps} == {"ipcache"}
-    put = next(step.put for step in todo.steps if step.table == "ipcache")
+    assert [step for step in todo.steps if isinstance(step, Hooks)] == [Hooks(guests=(11,))]
+    tables = [step for step in todo.steps if isinstance(step, Step)]
+    assert {step.table for step in tables} == {"ipcache"}
+    put = next(step.put for step in tables if step.table == "ipcache")
     assert put[IpcacheKey(nodes.prefix("10.9.0.1/32"))].identity == 300
 
 
-def test_a_pod_that_is_un_enrolled_loses_its_hooks_before_its_entries() -> None:
+def test_a_pod_that_is_un_enrolled_changes_its_hooks_before_its_entries_go() -> None:
     one = World({}, (nodes.policy("a"), nodes.policy("b")))
     enrolled = state_of(one, 1)
     exempt = replace(nodes.pod("a", "10.9.0.1", 300, "a"), enforced=False)
@@ -276,9 +279,10 @@ def test_a_pod_that_is_un_enrolled_loses_its_hooks_before_its_entries() -> None:
         enrolled, snapshot=replace(enrolled.snapshot, endpoints={**enrolled.snapshot.endpoints, "shop/a": exempt})
     )
     steps = _plan(enrolled, after).steps
-    detach = next(i for i, step in enumerate(steps) if getattr(step, "detach", ()) == (11,))
+    hooks = next(i for i, step in enumerate(steps) if isinstance(step, Hooks) and step.guests == (11,))
     delete = next(i for i, step in enumerate(steps) if getattr(step, "table", "") == "endpoint" and step.delete)
-    assert detach < delete
+    assert hooks < delete
+    assert not any(getattr(step, "detach", ()) for step in steps)
 
 
 def test_nothing_to_do_on_an_empty_node() -> None:

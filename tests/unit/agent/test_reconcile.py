@@ -170,6 +170,19 @@ def test_a_removed_pod_takes_its_entries_along() -> None:
     assert ("tc_from_pod", 12) not in datapath.attached
 
 
+def test_a_pod_leaves_the_mesh_and_comes_back_on_the_same_interface() -> None:
+    datapath = FakeDatapath()
+    reconciler, numbers = make(datapath), Numbers()
+    enrolled = node_with(nodes.allow(256))
+    guest = replace(nodes.pod("p0", "10.9.0.1", 300, "a"), enforced=False)
+    left = replace(enrolled, snapshot=replace(enrolled.snapshot, endpoints={"shop/p0": guest}))
+    for state, hooks in ((enrolled, {"tc_from_pod", "tc_to_pod"}), (left, {"tc_from_guest"})) * 2:
+        reconciler.enforce(desired(state, numbers), 0.0)
+        assert datapath.attached == {(hook, 11) for hook in hooks}
+    reconciler.enforce(desired(replace(left, local={}), numbers), 0.0)
+    assert datapath.attached == set()
+
+
 def test_an_interface_that_vanished_does_not_stop_the_others() -> None:
     datapath = FakeDatapath()
 

@@ -1,0 +1,84 @@
+"""Pods that are not enrolled: peers of enrolled ones, judged at those; nothing of their own is enforced."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import attacks
+from tests.support.cluster import Cluster, running
+
+MANIFEST = Path(__file__).with_name("manifests") / "guests.yaml"
+FAMILIES = (4, 6)
+
+
+@pytest.fixture(scope="module")
+def guests() -> Iterator[Cluster]:
+    with running("test-guests", MANIFEST) as cluster:
+        yield cluster
+
+
+def get(cluster: Cluster, pod: str, ip: str, path: str) -> Any:
+    where = f"[{ip}]" if ":" in ip else ip
+    words = ("curl", "-s", "-o", "/dev/null", "-m", "3", "-w", "%{http_code}", f"http://{where}:8080{path}")
+    return cluster.exec(pod, *words, expect=None).out
+
+
+def reach(cluster: Cluster, pod: str, ip: str, *ports: int) -> list[str]:
+    rows = [["tcp", ip, port] for port in ports]
+    return [answer[3] for answer in cluster.probe(pod, "reach", json.dumps(rows))]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("guest", ["g/near", "g/far"], ids=["one node", "two nodes"])
+def test_its_requests_to_an_enrolled_pod_are_authorised(guests: Cluster, guest: str, family: int) -> None:
+    server = guests.address("g/server", family)
+    assert get(guests, guest, server, "/public/x") == "200"
+    assert get(guests, guest, server, "/secret") == "403"
+    assert reach(guests, guest, server, 9090, 9999) == ["ok", "ECONNREFUSED"]
+    caller = guests.probe(guest, "whoami", "http", server, "8080")
+    assert caller["local"] == guests.address(guest, family)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_whom_no_rule_names_is_refused(guests: Cluster, family: int) -> None:
+    server = guests.address("g/server", family)
+    assert reach(guests, "g/stranger", server, 8080, 9090) == ["ECONNREFUSED"] * 2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nothing_of_its_own_is_enforced(guests: Cluster, family: int) -> None:
+    near = guests.address("g/near", family)
+    assert reach(guests, "g/server", near, 7000) == ["ok"]
+    assert reach(guests, "g/stranger", near, 7000) == ["ok"]
+    assert reach(guests, "g/far", near, 7000) == ["ok"]
+
+
+def test_it_may_leave_and_join_while_its_neighbours_work(guests: Cluster) -> None:
+    server = guests.address("g/server")
+    text = [one for one in MANIFEST.read_text().split("---") if "name: near" in one][0]
+    for word in ("enabled", "disabled"):
+        guests.apply(text.replace("weft.dev/mesh: disabled", f"weft.dev/mesh: {word}"))
+        rows = {row["pod"]: row["state"] for row in guests.json("endpoint", "list")}
+        assert rows["near"] == ("enforced" if word == "enabled" else "exempt")
+        assert (get(guests, "g/near", server, "/public"), get(guests, "g/near", server, "/no")) == ("200", "403")
+
+
+def test_it_cannot_pass_for_an_enrolled_pod_nor_for_the_node(guests: Cluster) -> None:
+    """Nor through the proxy: the record would bear the identity of the address that it borrowed."""
+    before = spoofed(guests)
+    server = guests.address("g/server")
+    for victim in (guests.address("g/server"), guests.exec("node:node-a", "hostname", "-I").out.split()[0]):
+        words = (sys.executable, attacks.__file__, "spoof", victim, server, "8080", "5")
+        assert guests.exec("g/near", *words, expect=None).status == 0
+    assert spoofed(guests) - before >= 10
+
+
+def spoofed(guests: Cluster) -> int:
+    rows = guests.json("map", "dump", "counters", "--node", "node-a")
+    return sum(row["value"]["packets"] for row in rows if row["key"]["reason"] == "spoofed-source")
