@@ -17,6 +17,8 @@ from lab.processes import Launch, Process, last_lines
 
 _READY_WITHIN_S = 30.0
 _POLL_S = 0.05
+_DEATHS = 5
+"""So many while its being ready is waited for, and the wait is over."""
 STOP_GRACE_S = 15.0
 DRAIN_GRACE_S = 40.0
 """Of an old proxy: its own limit (30 s) and some."""
@@ -97,11 +99,12 @@ class Component:
 
     async def _wait_ready(self, current: Callable[[], Process | None]) -> None:
         deadline = time.monotonic() + _READY_WITHIN_S
+        deaths_before = self.backoff.deaths
         while True:
             process = current()
             if process is not None and await self._ready(process):
                 return
-            if self.backoff.deaths >= 5 or time.monotonic() > deadline:
+            if self.backoff.deaths - deaths_before >= _DEATHS or time.monotonic() > deadline:
                 lines = "\n".join(f"    {line}" for line in last_lines(self.launch.log))
                 raise NotReady(f"{self.title} does not come up; the end of {self.launch.log}:\n{lines}")
             await asyncio.sleep(_POLL_S)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab import components
+from lab.backoff import Backoff
 from lab.components import Component, NotReady
 from lab.processes import Launch, Process, last_lines, plain_environment
 from tests.unit.lab.waiting import until
@@ -67,6 +68,24 @@ def test_a_restart_is_no_death(tmp_path: Path) -> None:
         assert await subject.restart() is None
         assert subject.describe()["pid"] not in (None, old)
         assert subject.describe()["restarts"] == 0
+
+    with_keeper(subject, act)
+
+
+def test_early_deaths_of_the_past_do_not_fail_a_restart(tmp_path: Path) -> None:
+    """Someone killed it again and again; then it is restarted, and takes a moment to be ready."""
+    subject = component(tmp_path)
+    looks: list[int] = []
+
+    async def ready_at_the_third_look(process: Process) -> bool:
+        looks.append(process.pid)
+        return looks.count(process.pid) >= 3
+
+    async def act() -> None:
+        subject.backoff = Backoff(6)
+        subject._ready = ready_at_the_third_look
+        await subject.restart()
+        assert len(looks) == 3
 
     with_keeper(subject, act)
 
