@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -186,7 +188,8 @@ class Demo:
         self.say("reading the flow records")
         found = self.records(calls, behind)
         for pod, url in loads:
-            self.say(f"load: {pod} -> {url}: {self.load(pod, url)}")
+            self.say(f"load: {pod} -> {url}")
+            print(f"           {self.load(pod, url)}", flush=True)
         return self._show(calls, found)
 
     def _backends(self) -> dict[str, set[str]]:
@@ -203,17 +206,15 @@ class Demo:
         titles = {"allow": "ALLOWED", "deny-L4": "DENIED AT L4", "deny-L7": "DENIED AT L7"}
         wrong = []
         for kind, title in titles.items():
-            print(f"\n{title}")
-            rows = []
+            print(f"\n{painted(title, kind)}")
             for call in calls:
                 records = found.get(call, [])
                 if records and outcome(records[0]) == kind:
                     # two nodes: each enforces its own side and says so itself
                     by_node = {record.get("node", ""): decided_by(record) for record in records}
-                    rows.append((call.pod, call.words, ", ".join(by_node), ", ".join(dict.fromkeys(by_node.values()))))
+                    print(described(call, by_node))
                     if kind != call.expect:
                         wrong.append(f"{call.pod}: {call.words}: expected {call.expect}, the record says {kind}")
-            _table(("FROM", "CALL", "SEEN ON", "DECIDED BY"), rows)
         wrong += [f"{call.pod}: {call.words}: no flow record" for call in calls if call not in found]
         print()
         for line in wrong:
@@ -233,7 +234,7 @@ class Demo:
             ("lab restart proxy", "replace the L7 proxy; no request fails"),
             ("status", "nodes, and what they enforce"),
         ):
-            print(f"  weft{lab} {words:<66} # {why}")
+            print(f"  # {why}\n  weft{lab} {words}")
 
 
 class DemoFailed(RuntimeError):
@@ -258,10 +259,25 @@ def _annotated(pods: Sequence[dict[str, Any]]) -> tuple[list[Call], list[tuple[s
     return calls, loads
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    for row in (head, *rows):
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+def described(call: Call, by_node: dict[str, str], width: int | None = None) -> str:
+    """Who called what, and below it what each node decided by, no line longer than the terminal."""
+    width = width or min(100, shutil.get_terminal_size().columns)
+    lines = textwrap.wrap(
+        f"{call.pod} -> {call.words}", width, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False
+    )
+    for node, reason in by_node.items():
+        said = f"{node}: {reason}"
+        lines += textwrap.wrap(
+            said, width, initial_indent="      ", subsequent_indent="        ", break_on_hyphens=False
+        )
+    return "\n".join(lines)
+
+
+def painted(title: str, kind: str) -> str:
+    """In colour on a terminal."""
+    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
+        return title
+    return f"\033[{'32' if kind == 'allow' else '31'};1m{title}\033[0m"
 
 
 def main() -> int:
