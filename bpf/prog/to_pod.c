@@ -107,8 +107,11 @@ static __always_inline int to_pod_known(struct __sk_buff *skb, struct packet *p,
 	if (p->kind == KIND_ERROR)
 		return VERDICT_ALLOW;
 	p->proxied = (entry->flags & CT_PROXIED) != 0;
-	/* What belongs to a proxied flow was made by a socket of this node. Forwarded packets have no socket. */
-	if (p->proxied && !skb->sk)
+	/*
+	 * What belongs to a proxied flow is made in this namespace: forwarded packets came in somewhere. A socket is no
+	 * proof, for TCP answers without one, too: SYN cookies, and resets of IPv6 before kernel 6.13.
+	 */
+	if (p->proxied && skb->ingress_ifindex)
 		return -DROP_PROXY_BYPASS;
 	if (entry->epoch != ep->epoch && !(p->tcp_flags & TCP_RST)) {
 		error = ct_reask(entry, p, ep);
