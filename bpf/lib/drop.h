@@ -54,7 +54,9 @@ static __always_inline int drop_with_reset(struct __sk_buff *skb, struct packet 
 
 	if (reset_write(skb, p, true, partial) < 0)
 		return answer_failed(direction);
-	skb->mark = cfg->mark_own_answer;
+	/* The proxy's own packet is answered to its socket. Anybody else's reset may have the tuple of a socket that the
+	 * proxy left behind, and must not end there. */
+	skb->mark = hook == HOOK_TO_POD && p->proxied ? cfg->mark_to_proxy : cfg->mark_own_answer;
 	gauge_add(GAUGE_RESETS_SENT);
 	if (!drop_ends_flow(reason) || hook == HOOK_FROM_NET)
 		return bpf_redirect(ifindex, back_flags(hook));

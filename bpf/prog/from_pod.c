@@ -166,10 +166,13 @@ int tc_from_pod(struct __sk_buff *skb)
 	if (!p || !cfg)
 		return TC_ACT_SHOT;
 	verdict = parse(skb, p, DIR_EGRESS);
-	/* Resets and ICMP that tc_to_pod sent back to the sender. A pod cannot forge this: a packet that crosses network
-	 * namespaces loses its mark (skb_scrub_packet). The sender may be the proxy, whose socket is in this namespace. */
-	if ((mark & cfg->mark_mask) == cfg->mark_own_answer) {
-		if (!verdict && p->kind == KIND_FLOW && p->key.protocol == IPPROTO_TCP)
+	/* Resets and ICMP that tc_to_pod sent back to the sender, which may be the proxy, whose socket is in this namespace.
+	 * A pod cannot forge this: a packet that crosses network namespaces loses its mark (skb_scrub_packet). */
+	mark &= cfg->mark_mask;
+	if (mark == cfg->mark_own_answer)
+		return TC_ACT_OK;
+	if (mark == cfg->mark_to_proxy) {
+		if (!verdict)
 			redirect_to_connection(skb, p, cfg);
 		return TC_ACT_OK;
 	}

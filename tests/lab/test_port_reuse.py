@@ -68,6 +68,35 @@ def test_what_the_proxy_leaves_behind_does_not_swallow_direct_connections(
         mesh.delete("networkpolicy", "t/open")
 
 
+SHUT = """
+apiVersion: weft.dev/v1alpha1
+kind: MeshPolicy
+metadata: {name: shut, namespace: t}
+spec:
+  podSelector: {matchLabels: {app: server}}
+  ingress:
+  - action: Deny
+    ports: [{port: 8080}]
+"""
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("server", ["t/server-a", "t/server-b"], ids=["one node", "two nodes"])
+def test_nor_the_resets_of_connections_that_are_denied(mesh: Cluster, server: str, family: int) -> None:
+    client, ip = mesh.address("t/client-a", family), mesh.address(server, family)
+    proxied = mesh.probe("t/client-a", "reuse", ip, "8080", "/public", str(PORTS), str(PORTS))
+    assert proxied["counts"] == {"ok": PORTS}
+    upstream = upstream_ports(mesh, f"node:node-{server[-1]}", client, ip)
+    mesh.apply(SHUT)
+    try:
+        for port in (*upstream, 20_000):
+            denied = mesh.probe("t/client-a", "reuse", ip, "8080", "/", "1", "1", str(port))
+            assert denied["counts"] == {"ECONNREFUSED": 1}, denied
+            assert denied["slowest"] < 1, denied
+    finally:
+        mesh.delete("meshpolicy", "t/shut")
+
+
 def upstream_ports(mesh: Cluster, node: str, client: str, server: str) -> list[int]:
     """Ports of the proxy's own connections to the server, which bear the client's address."""
     rows = [line.split() for line in mesh.exec(node, "ss", "-Htan").out.splitlines()]
