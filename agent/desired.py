@@ -141,9 +141,10 @@ def _ipcache(state: NodeState) -> dict[IpcacheKey, IpcacheEntry]:
     entries: dict[Prefix, IpcacheEntry] = {p: IpcacheEntry(ReservedIdentity.WORLD) for p in EVERYWHERE}
     for prefix, item in state.snapshot.ipcache.items():
         entries[prefix] = IpcacheEntry(item.identity)
-    for endpoint in state.snapshot.endpoints.values():
+    for key, endpoint in state.snapshot.endpoints.items():
+        local = state.local.get(key)
         for address, identity in endpoint.addresses:
-            entries[host_prefix(address)] = IpcacheEntry(identity, IPCACHE_LOCAL)
+            entries[host_prefix(address)] = IpcacheEntry(identity, IPCACHE_LOCAL, local.ifindex if local else 0)
     for address in state.node_addresses:
         entries[host_prefix(address)] = IpcacheEntry(ReservedIdentity.HOST, IPCACHE_LOCAL)
     return {IpcacheKey(prefix): entry for prefix, entry in entries.items()}

@@ -13,10 +13,11 @@ from typing import Any
 _be16: Any = ctypes.c_uint16.__ctype_be__
 _be32: Any = ctypes.c_uint32.__ctype_be__
 
-LAYOUT_SHA256 = "c76ac27878636c099de70cbb69376bd9f21dc1fc2804f39b9aa13ad151f61535"
+LAYOUT_SHA256 = "b3f7f3f0a57639d8a61992684fc7cdf505098f9abcb9333d14a92ce5fb7cddae"
 """Of the header this file was made from."""
 
 LAYOUT_VERSION = 1
+IDENTITY_FIRST_PREFIX = 16777216
 IDENTITY_ANY = 4294967295
 IPCACHE_LOCAL = 1
 ENDPOINT_HAS_V4 = 1
@@ -177,6 +178,7 @@ class IpcacheEntry(ctypes.Structure):
     _fields_ = [
         ("identity", ctypes.c_uint32),
         ("flags", ctypes.c_uint32),
+        ("ifindex", ctypes.c_uint32),
     ]
 
 

@@ -88,9 +88,10 @@ class IpcacheKey:
 class IpcacheEntry(_Plain):
     identity: int
     flags: int = 0
+    ifindex: int = 0
 
     LAYOUT: ClassVar[type[Any]] = layouts.IpcacheEntry
-    NUMBERS: ClassVar[tuple[str, ...]] = ("identity", "flags")
+    NUMBERS: ClassVar[tuple[str, ...]] = ("identity", "flags", "ifindex")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@
  * arrays, flat structs, enums, #define of plain numbers. All padding is explicit, each struct is followed by its size.
  * Addresses are 16 bytes everywhere; an IPv4 address is v4-mapped (::ffff:a.b.c.d).
  * Numbers that leave the kernel (drop reasons, verdicts, flags) are never reused: a retired one keeps its place.
+ * Long because one file owns all layouts: what two files own drifts apart.
  */
 #ifndef WEFT_LAYOUTS_H
 #define WEFT_LAYOUTS_H
@@ -26,6 +27,9 @@ enum identity {
 	IDENTITY_HEALTH = 4,
 	IDENTITY_KUBE_APISERVER = 5,
 };
+
+/* From here on: prefixes outside the cluster that policies name. Below, but for WORLD: somebody of the cluster. */
+#define IDENTITY_FIRST_PREFIX 16777216
 
 /* The policy chain that holds for every peer. */
 #define IDENTITY_ANY 4294967295
@@ -81,8 +85,9 @@ _Static_assert(sizeof(struct ipcache_key) == 20, "ipcache_key");
 struct ipcache_entry {
 	__u32 identity;
 	__u32 flags;
+	__u32 ifindex;			/* where a pod of this node lives, enrolled or not: host side of its veth; else 0 */
 };
-_Static_assert(sizeof(struct ipcache_entry) == 8, "ipcache_entry");
+_Static_assert(sizeof(struct ipcache_entry) == 12, "ipcache_entry");
 
 /* ---- endpoints ------------------------------------------------------------------------------------------- */
 

@@ -5,22 +5,27 @@
  */
 
 /*
- * The addresses of enrolled pods and of the node are theirs alone: to_pod_borrowed() says the same of every packet. A pod
- * that is just leaving the mesh is still an endpoint, at this very interface.
+ * Whoever has an address of the cluster owns it alone, for identity rests on addresses: a pod of this node at its own
+ * interface, the node and everybody of other nodes elsewhere. What comes from outside the cluster may come by way of a
+ * pod (a gateway) and is judged as such; what nobody knows is refused by policy.
  */
+static __always_inline bool from_guest_borrowed(const struct __sk_buff *skb, const u8 *source)
+{
+	struct ipcache_entry *owner;
+
+	if (is_link_local(source))
+		return false;
+	owner = ipcache_lookup(source);
+	if (!owner || owner->identity == IDENTITY_UNKNOWN || owner->identity == IDENTITY_WORLD ||
+	    owner->identity >= IDENTITY_FIRST_PREFIX)
+		return false;
+	return owner->ifindex != skb->ifindex;
+}
+
 static __always_inline int from_guest_decide(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg)
 {
-	const u8 *source = packet_source(p);
-	u32 id = endpoint_by_addr(source);
-	struct endpoint_entry *owner;
-
-	if (id) {
-		owner = endpoint_get(id);
-		if (!owner || owner->ifindex != skb->ifindex)
-			return -DROP_SPOOFED_SOURCE;
-	} else if (!is_link_local(source) && ipcache_identity(source) == IDENTITY_HOST) {
+	if (from_guest_borrowed(skb, packet_source(p)))
 		return -DROP_SPOOFED_SOURCE;
-	}
 	return from_outside(skb, p, cfg);
 }
 

@@ -33,7 +33,7 @@ def test_ipcache_always_holds_the_world() -> None:
 def test_own_pods_and_own_addresses_are_marked_local() -> None:
     state = replace(STATE, node_addresses=frozenset({nodes.address("192.0.2.7")}))
     ipcache = desired(state, Numbers()).ipcache
-    assert ipcache[IpcacheKey(nodes.prefix("10.9.0.1/32"))] == IpcacheEntry(300, IPCACHE_LOCAL)
+    assert ipcache[IpcacheKey(nodes.prefix("10.9.0.1/32"))] == IpcacheEntry(300, IPCACHE_LOCAL, ifindex=11)
     assert ipcache[IpcacheKey(nodes.prefix("192.0.2.7/32"))] == IpcacheEntry(1, IPCACHE_LOCAL)
     assert ipcache[IpcacheKey(nodes.prefix("10.9.1.1/32"))] == IpcacheEntry(256)
 

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from mesh.model import EVERY_PORT, Direction, DirectionPolicy, PolicyKey, PolicySet, PortRange, Protocol, SpiffeId
+from mesh import layouts
+from mesh.model import (
+    EVERY_PORT,
+    FIRST_ADDRESS_IDENTITY,
+    Direction,
+    DirectionPolicy,
+    PolicyKey,
+    PolicySet,
+    PortRange,
+    Protocol,
+    SpiffeId,
+)
+
+
+def test_the_kernel_tells_prefixes_from_pods_by_the_same_number() -> None:
+    assert layouts.IDENTITY_FIRST_PREFIX == FIRST_ADDRESS_IDENTITY
 
 
 def test_spiffe_id_reads_what_it_writes() -> None:
