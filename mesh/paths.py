@@ -13,6 +13,16 @@ _PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b"%\\#?")
 """Bytes that mean themselves. A query or fragment mark never gets here."""
 _FORBIDDEN_ESCAPES = {0x2F: "an encoded slash", 0x5C: "an encoded backslash", 0x00: "an encoded NUL"}
 
+_OVERLONG = tuple(
+    "".join(f"%{byte:02X}" for byte in form)
+    for character in b"./\\"
+    for form in (
+        (0xC0 | character >> 6, 0x80 | character & 0x3F),
+        (0xE0, 0x80 | character >> 6, 0x80 | character & 0x3F),
+        (0xF0, 0x80, 0x80 | character >> 6, 0x80 | character & 0x3F),
+    )
+)
+
 
 class AmbiguousPath(ValueError):
     """A path that two programs could read differently; the text says what is wrong with it."""
@@ -29,6 +39,8 @@ def normalize_path(raw: bytes) -> str:
     if not path.startswith(b"/"):
         raise AmbiguousPath("the path does not begin with a slash")
     text = path.decode("ascii") if _PLAIN.issuperset(path) else _decode(path)
+    if "%" in text:
+        _refuse_overlong(text)
     if "/." in text:
         _refuse_dot_segments(text)
     return text
@@ -77,6 +89,12 @@ def _unwanted(byte: int) -> str:
     return "a space" if byte == 0x20 else "a control character"
 
 
+def _refuse_overlong(text: str) -> None:
+    """UTF-8 has one form of each character (RFC 3629, section 3). Readers that take longer ones see a dot or slash."""
+    if any(form in text for form in _OVERLONG):
+        raise AmbiguousPath("a dot, slash or backslash in overlong UTF-8")
+
+
 def _refuse_dot_segments(text: str) -> None:
     """`.` and `..`, also with a parameter behind them: Java containers cut `..;x` to `..`."""
     for segment in text.split("/"):
@@ -90,6 +108,18 @@ def merge_slashes(path: str) -> str:
     while "//" in path:
         path = path.replace("//", "/")
     return path
+
+
+def decode_reserved(path: str) -> str:
+    """The path as an upstream sees it that decodes every printable escape: `/us%40er` is `/us@er` to it. They may mean
+    different things (RFC 3986, section 2.2), so Allow rules never do. Deny rules look at this spelling too."""
+    head, *rest = path.split("%")
+    out = [head]
+    for piece in rest:
+        digits = piece[:2]
+        byte = int(digits, 16) if len(digits) == 2 and _HEX.issuperset(digits.encode()) else 0
+        out.append(chr(byte) + piece[2:] if 0x20 <= byte < 0x7F else f"%{piece}")
+    return "".join(out)
 
 
 def without_parameters(path: str) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mesh.model import (
@@ -23,7 +24,14 @@ from mesh.model import (
     RuleRef,
     Verdict,
 )
-from mesh.paths import AmbiguousPath, merge_slashes, normalize_host, normalize_path, without_parameters
+from mesh.paths import (
+    AmbiguousPath,
+    decode_reserved,
+    merge_slashes,
+    normalize_host,
+    normalize_path,
+    without_parameters,
+)
 from mesh.patterns import compile_pattern
 
 __all__ = ["AmbiguousPath", "HttpHalf", "PreparedMatch", "matches", "normalize_host", "normalize_path", "prepare"]
@@ -38,8 +46,8 @@ class PreparedMatch:
     """One entry of `http:`, ready to be asked.
 
     For a Deny rule a request also matches where a lenient upstream would read it as one that does: a method in lower
-    case, several slashes for one, `/a;x` for `/a`, `X_Env` for `X-Env`, a list in one field for several fields.
-    Reading more into a request may only take away.
+    case, several slashes for one, `/a;x` for `/a`, `%40` for `@`, `X_Env` for `X-Env`, a list in one field for
+    several fields. Reading more into a request may only take away.
     """
 
     __slots__ = ("_deny", "_exact", "_headers", "_hosts", "_methods", "_patterns", "_prefixes", "_wants_path")
@@ -48,8 +56,8 @@ class PreparedMatch:
         self._deny = action is Action.DENY
         self._methods = frozenset(match.methods)
         self._hosts = frozenset(match.hosts)
-        self._exact = frozenset(path.value for path in match.paths if path.match is Match.EXACT)
-        self._prefixes = tuple(_elements(path) for path in match.paths if path.match is Match.PREFIX)
+        self._exact = frozenset(self._spellings(path.value for path in match.paths if path.match is Match.EXACT))
+        self._prefixes = self._spellings(_elements(path) for path in match.paths if path.match is Match.PREFIX)
         self._patterns = tuple(compile_pattern(path.value) for path in match.paths if path.match is Match.REGEX)
         self._wants_path = bool(match.paths)
         self._headers = match.headers
@@ -67,13 +75,21 @@ class PreparedMatch:
         # Method names are case-sensitive (RFC 9110, 9.1), but not every server knows.
         return method in self._methods or (self._deny and method.upper() in self._methods)
 
+    def _spellings(self, values: Iterable[str]) -> tuple[str, ...]:
+        """What a rule's paths are compared as: a Deny rule's also decoded, for requests are looked at so."""
+        given = tuple(values)
+        if not self._deny:
+            return given
+        return tuple(dict.fromkeys((*given, *(decode_reserved(value) for value in given if "%" in value))))
+
     def _path_holds(self, path: str) -> bool:
         if self._one_path_holds(path):
             return True
-        if not self._deny or ("//" not in path and ";" not in path):
+        if not self._deny or not ("%" in path or ";" in path or "//" in path):
             return False
-        plain = without_parameters(path)
-        return any(self._one_path_holds(other) for other in (plain, merge_slashes(path), merge_slashes(plain)))
+        read = (path, decode_reserved(path))
+        plain = tuple(without_parameters(one) for one in read)
+        return any(self._one_path_holds(other) for one in (*read, *plain) for other in (one, merge_slashes(one)))
 
     def _one_path_holds(self, path: str) -> bool:
         if path in self._exact:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.paths import AmbiguousPath, merge_slashes, normalize_host, normalize_path
+from mesh.paths import AmbiguousPath, decode_reserved, merge_slashes, normalize_host, normalize_path
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,11 @@ def test_what_is_surely_equal_is_spelt_alike(raw: bytes, path: str) -> None:
         (b"/.%2e", "dot segment"),
         (b"/a/..;x=1/b", "dot segment"),
         (b"/a/..%3bx/b", "dot segment"),
+        (b"/%c0%ae%c0%ae/b", "overlong"),
+        (b"/a%C0%AFb", "overlong"),
+        (b"/a\xc1\x9cb", "overlong"),
+        (b"/%e0%80%af", "overlong"),
+        (b"/%f0%80%80%ae", "overlong"),
     ],
 )
 def test_what_is_ambiguous_is_refused(raw: bytes, reason: str) -> None:
@@ -67,6 +72,11 @@ def test_a_normalized_path_stays_as_it_is(raw: bytes) -> None:
     except AmbiguousPath:
         return
     assert normalize_path(path.encode()) == path
+
+
+def test_printable_escapes_are_decoded_for_deny_rules() -> None:
+    assert decode_reserved("/us%40er%3Bx%20y%2540") == "/us@er;x y%40"
+    assert decode_reserved("/%C3%A9%0A%") == "/%C3%A9%0A%"
 
 
 def test_slashes_are_merged_for_deny_rules() -> None:

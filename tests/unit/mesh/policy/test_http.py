@@ -105,6 +105,15 @@ def test_a_deny_rule_also_takes_what_a_lenient_server_would_read_alike() -> None
         assert not allow.holds(asked)
 
 
+@pytest.mark.parametrize("asked", ["/us%40er", "/us@er", "//us%40er", "/us%40er%3Bv=1"])
+@pytest.mark.parametrize("value", ["/us@er", "/us%40er"])
+def test_a_deny_rule_reads_escaped_reserved_characters_as_themselves(value: str, asked: str) -> None:
+    for match in (Match.EXACT, Match.PREFIX):
+        assert PreparedMatch(path(match, value), Action.DENY).holds(request(path=asked))
+    assert PreparedMatch(path(Match.REGEX, "/+us@e[r]"), Action.DENY).holds(request(path=asked))
+    assert PreparedMatch(path(Match.EXACT, value), Action.ALLOW).holds(request(path=asked)) is (value == asked)
+
+
 def test_a_deny_rule_looks_past_path_parameters() -> None:
     for path_match in (PathMatch(Match.EXACT, "/admin"), PathMatch(Match.PREFIX, "/admin")):
         match = HttpMatch(paths=(path_match,))
