@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from lab.backoff import Backoff
@@ -39,12 +40,12 @@ class Component:
         ready: Callable[[Process], Awaitable[bool]],
         *,
         metrics: str = "",
-        successor: tuple[Launch, str] | None = None,
+        successors: Sequence[tuple[Launch, str]] = (),
     ) -> None:
-        """`metrics`: where it serves them. `successor`: launch and metrics of one that can run beside it, in turns."""
+        """`metrics`: where it serves them. `successors`: of those that can run beside it, in turns."""
         self.kind, self.node, self.launch, self.metrics = kind, node, launch, metrics
         self.backoff = Backoff()
-        self._ready, self._successor = ready, successor
+        self._ready, self._successors = ready, deque(successors)
         self._process: Process | None = None
         self._gate = asyncio.Lock()
         self._waiting = False
@@ -113,20 +114,21 @@ class Component:
         """Graceful. Returns when the new one is ready; an old one that still drains is the caller's to wait for."""
         async with self._gate:
             old = self._process
-            if old is None or self._successor is None:
+            if old is None or not self._successors:
                 if old is not None:
                     await old.stop(STOP_GRACE_S)
                 new = self._start()
                 old = None
             else:
-                launch, metrics = self._successor
+                launch, metrics = self._successors[0]
                 new = Process(launch)
                 try:
                     await self._wait_ready(lambda: new)
                 except NotReady:
                     new.kill_group()
                     raise
-                self._successor = (self.launch, self.metrics)
+                self._successors.popleft()
+                self._successors.append((self.launch, self.metrics))
                 self.launch, self.metrics, self._process = launch, metrics, new
                 old.signal(signal.SIGTERM)
         if old is None:

@@ -20,8 +20,8 @@ AGENT_FLAGS = "lab.weft.dev/agent-flags"
 CONTROLLER_PORT = 15010
 _CONTROLLER_METRICS = "127.0.0.1:15014"
 _AGENT_METRICS = "127.0.0.1:15012"
-_PROXY_METRICS = ("127.0.0.1:15100", "127.0.0.1:15400")
-"""Of the first worker, the next ones follow; the second is for the proxy that comes while the first still drains."""
+_PROXY_METRICS = tuple(f"127.0.0.1:{15100 + 100 * turn}" for turn in range(8))
+"""Of the first worker, the next ones follow; in turns, for a proxy that was told to go may still drain."""
 
 
 def controller(names: LabNames, control: ControlPlane) -> Component:
@@ -93,8 +93,8 @@ def proxy(names: LabNames, node: str, workers: int) -> Component:
     async def ready(process: Process) -> bool:
         return process.exit_code is None and await _serves(agent_socket, process)
 
-    first, second = (_proxy_launch(names, node, workers, metrics) for metrics in _PROXY_METRICS)
-    return Component("proxy", node, first, ready, metrics=_PROXY_METRICS[0], successor=(second, _PROXY_METRICS[1]))
+    first, *others = ((_proxy_launch(names, node, workers, metrics), metrics) for metrics in _PROXY_METRICS)
+    return Component("proxy", node, first[0], ready, metrics=first[1], successors=others)
 
 
 def _proxy_launch(names: LabNames, node: str, workers: int, metrics: str) -> Launch:

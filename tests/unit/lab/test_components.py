@@ -22,8 +22,8 @@ async def alive(process: Process) -> bool:
 
 def component(tmp_path: Path, *argv: str, overlap: bool = False) -> Component:
     launch = Launch(argv=argv or ("sleep", "60"), log=tmp_path / "log", cgroup=tmp_path, env=plain_environment({}))
-    successor = (replace(launch, log=tmp_path / "log2"), "second") if overlap else None
-    return Component("proxy", "n1", launch, alive, metrics="first", successor=successor)
+    others = [(replace(launch, log=tmp_path / name), name) for name in ("second", "third")] if overlap else []
+    return Component("proxy", "n1", launch, alive, metrics="first", successors=others)
 
 
 def with_keeper(subject: Component, act: Callable[[], Awaitable[None]]) -> None:
@@ -102,8 +102,9 @@ def test_an_overlapping_restart_hands_back_the_one_that_drains(tmp_path: Path) -
         shown = subject.describe()
         assert shown["pid"] not in (None, before)
         assert (shown["restarts"], shown["metrics"]) == (0, "second")
-        await subject.restart()
-        assert subject.describe()["metrics"] == "first"
+        for turn in ("third", "first", "second"):
+            await subject.restart()
+            assert subject.describe()["metrics"] == turn
 
     with_keeper(subject, act)
 
