@@ -204,6 +204,9 @@ class Supervisor:
                 self._trouble = f"the controller refused what the lab wrote: {error}"
             except (WiringFailed, OSError) as error:
                 self._trouble = f"the network cannot be built: {error}"
+            except (ValueError, KeyError, TypeError) as error:
+                # what the controller let in although the lab cannot read it: the programs are still looked after
+                self._trouble = f"an object cannot be carried out: {type(error).__name__}: {error}"
             else:
                 self._trouble = ""
                 self._idle = done and not self._dirty.is_set()

@@ -85,7 +85,10 @@ class Workload:
                     tasks.create_task(self._keep(container), name=f"container {self.spec.key} {container.name}")
                 tasks.create_task(self._watch_readiness(), name=f"readiness {self.spec.key}")
             await self._rest()
-        except (agentlink.AgentRefused, agentlink.AgentAway, OSError, RuntimeError) as error:
+        except ExceptionGroup as group:
+            self._fail(str(group.exceptions[0]))
+            await self._rest()
+        except (agentlink.AgentRefused, agentlink.AgentAway, OSError, RuntimeError, ValueError) as error:
             self._fail(str(error))
             await self._rest()
         finally:
@@ -160,7 +163,7 @@ class Workload:
     def _environment(self, container: Container) -> tuple[tuple[str, str], ...]:
         spec = self.spec
         own = {"WEFT_POD": spec.name, "WEFT_NAMESPACE": spec.namespace, "WEFT_NODE": spec.node}
-        if container.argv[1:2] == ("-m",) and container.argv[2].startswith("lab."):
+        if container.argv[1:3] in (("-m", "lab.echo"), ("-m", "lab.dns")):
             own["PYTHONPATH"] = str(SOURCE_ROOT)
         return plain_environment({"HOSTNAME": spec.hostname, **own, **dict(container.env)})
 

@@ -99,6 +99,11 @@ def environment_name(text: str) -> str | None:
     return None if _ENV_NAME.fullmatch(text) else f"{_shown(text)} is not a name for an environment variable"
 
 
+def program_text(text: str) -> str | None:
+    """A word of a command line or environment; the kernel ends them with a NUL."""
+    return "a NUL cannot be passed to a program" if "\0" in text else None
+
+
 def qualified_account(text: str) -> str | None:
     namespace, slash, name = text.partition("/")
     if not slash or dns_label(namespace) or dns_subdomain(name):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mesh.model import Protocol
-from mesh.objects.names import dns_label, dns_subdomain, environment_name, ip, port_name
+from mesh.objects.names import dns_label, dns_subdomain, environment_name, ip, port_name, program_text
 from mesh.objects.reader import Reader
 
 PROTOCOLS = {"TCP": Protocol.TCP, "UDP": Protocol.UDP, "SCTP": Protocol.SCTP}
@@ -25,7 +25,6 @@ _POD_SPEC_PASSED_BY = (
     "hostIPC",
     "hostPID",
     "hostUsers",
-    "hostname",
     "hostnameOverride",
     "imagePullSecrets",
     "nodeSelector",
@@ -37,7 +36,6 @@ _POD_SPEC_PASSED_BY = (
     "readinessGates",
     "resourceClaims",
     "resources",
-    "restartPolicy",
     "runtimeClassName",
     "schedulerName",
     "schedulingGates",
@@ -46,7 +44,6 @@ _POD_SPEC_PASSED_BY = (
     "setHostnameAsFQDN",
     "shareProcessNamespace",
     "subdomain",
-    "terminationGracePeriodSeconds",
     "tolerations",
     "topologySpreadConstraints",
     "volumes",
@@ -131,6 +128,9 @@ def read_pod_spec(reader: Reader) -> PodSpec:
         containers=tuple(containers),
         sidecars=tuple(container for item, container in initial if item.raw("restartPolicy") == "Always"),
     )
+    reader.text("hostname", check=lambda text: dns_label(text) if text else None)
+    reader.choice("restartPolicy", ("Always", "OnFailure", "Never"))
+    reader.number("terminationGracePeriodSeconds", 0, 2**31 - 1)
     reader.skip(*_POD_SPEC_PASSED_BY)
     reader.close()
     return spec
@@ -140,8 +140,8 @@ def _read_container(reader: Reader) -> Container:
     container = Container(
         name=reader.text("name", check=dns_label) if reader.require("name") else "",
         image=reader.text("image"),
-        command=reader.texts("command"),
-        args=reader.texts("args"),
+        command=reader.texts("command", check=program_text),
+        args=reader.texts("args", check=program_text),
         environment=tuple(_read_variable(item) for item in reader.each("env")),
         working_directory=reader.text("workingDir"),
         ports=_read_ports(reader),
@@ -154,7 +154,7 @@ def _read_container(reader: Reader) -> Container:
 
 def _read_variable(reader: Reader) -> EnvironmentVariable:
     name = reader.text("name", check=environment_name) if reader.require("name") else ""
-    value = reader.text("value")
+    value = reader.text("value", check=program_text)
     origin = reader.inside("valueFrom")
     sources = [source for source in _VALUE_SOURCES if origin.has(source)]
     if reader.has("valueFrom"):

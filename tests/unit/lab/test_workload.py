@@ -140,6 +140,30 @@ def test_a_container_that_crashes_again_and_again_fails_the_pod_by_name(world: W
     assert subject.failure.startswith("pod shop/a: container main ended with exit status 1")
 
 
+def test_a_program_that_cannot_be_started_fails_the_pod_and_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command line above the kernel's limit, say."""
+
+    def refuse(launch: Launch) -> FakeProcess:
+        raise OSError(7, "Argument list too long")
+
+    monkeypatch.setattr(lab_workload, "Process", refuse)
+
+    async def act(subject: Workload) -> None:
+        await until(lambda: subject.failure)
+
+    assert "Argument list too long" in live(world, pod(), act).failure
+
+
+def test_a_command_that_looks_like_the_built_in_ones_is_only_itself(world: World) -> None:
+    async def act(subject: Workload) -> None:
+        await until(lambda: subject.facts.phase == "Running")
+
+    live(world, pod(containers=[{"name": "main", "command": ["python3", "-m"]}]), act)
+    assert "run python3" in world.log
+
+
 @pytest.mark.parametrize(("code", "phase"), [(0, "Succeeded"), (3, "Failed")])
 def test_a_pod_that_never_restarts_ends(world: World, code: int, phase: str) -> None:
     world.codes = {"server": [code]}
