@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lab import cgroups, kernel, netns
-from lab.names import BPFFS_ROOT, NETNS_ROOT, RUN_ROOT, LabNames
+from lab.names import BPFFS_ROOT, HEADER_CACHE, NETNS_ROOT, RUN_ROOT, LabNames
 
 _DIE_WITHIN_S = 10.0
 
@@ -74,6 +74,7 @@ def _remove_pins(names: LabNames) -> list[str]:
         shutil.rmtree(path)
     with suppress(OSError):
         BPFFS_ROOT.rmdir()
+        shutil.rmtree(HEADER_CACHE, ignore_errors=True)  # with the machine's last instance, as the agent does
     return [f"pins of {len(owned)} nodes"] if owned else []
 
 

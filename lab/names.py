@@ -15,6 +15,8 @@ from pathlib import Path
 RUN_ROOT = Path("/run/weft")
 NETNS_ROOT = Path("/run/netns")
 BPFFS_ROOT = Path("/sys/fs/bpf/weft")
+HEADER_CACHE = Path("/var/cache/weft")
+"""What agents compile their programs with, the same for all of a machine."""
 
 _LAB = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 _RESERVED = re.compile(r"-(node|pod)(-|$)")

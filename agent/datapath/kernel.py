@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from agent.datapath import attach, libbpf, links, source
+from agent.datapath import attach, libbpf, links, source, stubheaders
 from agent.datapath.attach import Hook
 from agent.datapath.events import EventReader
 from agent.datapath.interface import DatapathError, Tables
@@ -291,6 +291,7 @@ class KernelDatapath:
         with suppress(OSError):
             self._folder.rmdir()
             self._folder.parent.rmdir()  # only goes with the machine's last instance
+            shutil.rmtree(stubheaders.CACHE, ignore_errors=True)
 
     def close(self) -> None:
         """Let go of maps and ring buffer; everything attached stays."""

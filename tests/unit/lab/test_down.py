@@ -16,7 +16,7 @@ from lab.names import LabNames
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every place where a lab leaves something, in a directory."""
-    for name in ("run", "netns", "bpffs", "cgroup"):
+    for name in ("run", "netns", "bpffs", "cgroup", "headers"):
         (tmp_path / name).mkdir()
     for module, name, value in (
         (lab_names, "RUN_ROOT", "run"),
@@ -25,6 +25,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (lab_down, "NETNS_ROOT", "netns"),
         (lab_down, "RUN_ROOT", "run"),
         (lab_down, "BPFFS_ROOT", "bpffs"),
+        (lab_down, "HEADER_CACHE", "headers"),
     ):
         monkeypatch.setattr(module, name, tmp_path / value)
     monkeypatch.setattr(lab_down.cgroups, "root", lambda: tmp_path / "cgroup")
@@ -50,6 +51,7 @@ def test_a_lab_goes_whole_and_its_neighbour_stays(machine: Path) -> None:
     assert {path.name for path in (machine / "netns").iterdir()} == {"weft-a-b-node-n", "weft-a-b-pod-shop_a"}
     assert [path.name for path in (machine / "run" / "labs").iterdir()] == ["a-b"]
     assert [path.name for path in (machine / "cgroup" / "weft").iterdir()] == ["a-b"]
+    assert (machine / "headers").exists()
 
 
 def test_after_the_last_one_nothing_is_left_and_again_is_fine(machine: Path) -> None:
