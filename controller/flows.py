@@ -14,6 +14,8 @@ from ipaddress import ip_address, ip_network
 from mesh.model import FlowRecord, Party, Prefix, Verdict
 
 RING_LIMIT = 100_000
+RING_BYTES = 96 << 20
+"""About; records have paths of callers in them, which may be long."""
 FOLLOWER_LIMIT = 10_000
 
 
@@ -119,11 +121,19 @@ def is_foreign(flow: FlowRecord, node: str, node_of: Callable[[str], str | None]
     return bool(named) and all(node_of(pod) not in (None, "", node) for pod in named)
 
 
+def weight(flow: FlowRecord) -> int:
+    """About how many bytes of memory a record takes: the texts that can be long, and the rest as a constant."""
+    asked = len(flow.http.path) + len(flow.http.host) if flow.http is not None else 0
+    return 800 + asked + sum(120 + len(rule.policy) + len(rule.rule) + len(rule.name) for rule in flow.rules)
+
+
 class Flows:
     """The ring and its followers."""
 
-    def __init__(self, limit: int = RING_LIMIT) -> None:
-        self._ring: deque[FlowRecord] = deque(maxlen=limit)
+    def __init__(self, limit: int = RING_LIMIT, bytes_limit: int = RING_BYTES) -> None:
+        self._ring: deque[FlowRecord] = deque()
+        self._limit, self._bytes_limit = limit, bytes_limit
+        self._bytes = 0
         self._followers: set[Follower] = set()
         self._ended = False
         self.received = 0
@@ -138,9 +148,15 @@ class Flows:
         for flow in flows:
             owned = flow if flow.node == node else replace(flow, node=node)
             self.received += 1
-            self._ring.append(owned)
+            self._keep(owned)
             for follower in self._followers:
                 follower.offer(owned)
+
+    def _keep(self, flow: FlowRecord) -> None:
+        self._ring.append(flow)
+        self._bytes += weight(flow)
+        while len(self._ring) > self._limit or (self._bytes > self._bytes_limit and len(self._ring) > 1):
+            self._bytes -= weight(self._ring.popleft())
 
     def past(self, wanted: FlowFilter, limit: int) -> list[FlowRecord]:
         """The newest records that match, oldest first; `limit` 0: all that the ring holds."""

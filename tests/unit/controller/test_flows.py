@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.flows import End, FlowFilter, Flows, is_foreign
+from controller.flows import End, FlowFilter, Flows, is_foreign, weight
 from mesh.model import Direction, FlowRecord, HttpRecord, Layer, Party, Protocol, Verdict
 
 FLOW = FlowRecord(
@@ -64,6 +64,18 @@ def test_the_ring_keeps_the_newest_and_answers_in_order() -> None:
     assert [flow.id for flow in flows.past(FlowFilter(), 0)] == ["2", "3", "4"]
     assert [flow.id for flow in flows.past(FlowFilter(), 2)] == ["3", "4"]
     assert (len(flows), flows.received, flows.lost_on_nodes) == (3, 5, 2)
+
+
+def test_long_records_leave_room_for_fewer() -> None:
+    """A caller's paths must not fill the controller's memory."""
+    long = replace(FLOW, http=HttpRecord(method="GET", path="/" + "x" * 5000, status=200))
+    flows = Flows(limit=100, bytes_limit=20 * weight(FLOW))
+    flows.add("n1", [FLOW] * 50, lost=0)
+    assert len(flows) == 20
+    flows.add("n1", [long] * 50, lost=0)
+    assert 0 < len(flows) <= 20 * weight(FLOW) / weight(long)
+    flows.add("n1", [FLOW] * 50, lost=0)
+    assert len(flows) == 20
 
 
 def test_a_slow_follower_loses_records_and_is_told() -> None:
