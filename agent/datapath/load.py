@@ -64,6 +64,7 @@ def _load_into(folder: Path, log: BinaryIO, sizes: Mapping[str, int]) -> None:
         programs = _load_programs(unit, log)
         if fresh is not maps:
             _copy_entries(maps, fresh, old)
+            _remove(folder / "maps-old")  # of a loader that was killed here
             maps.rename(folder / "maps-old")
             fresh.rename(maps)
             _remove(folder / "maps-old")

@@ -7,10 +7,10 @@ it is where secrets are passed.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TextIO
 
 from l7proxy.core.authz import Denial, Permit
@@ -39,7 +39,9 @@ class AccessLog:
     def _open(self) -> TextIO:
         if self._where == "-":
             return sys.stdout
-        return Path(self._where).open("a", encoding="utf-8", buffering=1 << 16)
+        # Paths and names of callers are not everybody's to read.
+        descriptor = os.open(self._where, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        return open(descriptor, "a", encoding="utf-8", buffering=1 << 16)
 
     def reopen(self) -> None:
         """After logrotate has moved the file away (SIGHUP)."""

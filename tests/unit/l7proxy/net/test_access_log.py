@@ -31,6 +31,7 @@ def test_a_line_for_each_request_names_everything_the_caller_is_not_told(tmp_pat
     log.flush()
     allowed, denied, refused = lines(tmp_path / "log")
     assert "secret" not in (tmp_path / "log").read_text()
+    assert not (tmp_path / "log").stat().st_mode & 0o007, "not everybody's to read"
     assert {key: allowed[key] for key in ("node", "method", "path", "host", "status", "decision", "durationMs")} == {
         "node": "n1",
         "method": "GET",
