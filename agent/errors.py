@@ -10,6 +10,10 @@ class AgentError(Exception):
     """Any error that this program explains itself."""
 
 
+class QuestionRefused(AgentError):
+    """A question of the controller names something that does not exist here."""
+
+
 class ConfigRefused(AgentError):
     """A flag or file given at start cannot be used. The program ends with it."""
 

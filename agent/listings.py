@@ -7,10 +7,11 @@ from typing import Any
 
 from agent.datapath.conntrack import state_name
 from agent.datapath.interface import Tables
+from agent.datapath.mapnames import map_of
 from agent.datapath.tables import CtEntry, CtKey
 from agent.endpoints import Endpoints
 from agent.enforcer import Enforcer
-from agent.errors import AgentError
+from agent.errors import QuestionRefused
 from agent.flows import drop_reason
 from mesh.layouts import CT_FIN_FORWARD, CT_FIN_REPLY, CT_PROXIED, CT_RESET, CT_SEEN_REPLY, CT_UPSTREAM
 from mesh.model import Direction, Protocol
@@ -28,6 +29,7 @@ _FLAGS = (
     (CT_FIN_REPLY, "fin-reply"),
     (CT_RESET, "reset"),
 )
+COUNTERS = "mesh_counters"
 _PROTOCOLS = {int(protocol): protocol.name for protocol in Protocol}
 
 
@@ -89,19 +91,35 @@ def flow_rows(flows: Iterable[tuple[CtKey, CtEntry]], names: dict[int, str], now
 
 
 def map_rows(tables: Tables, name: str) -> tuple[list[Row], bool]:
-    if not name:
-        raise AgentError(f"which map? There are: {', '.join(tables.names())}")
+    """Rows, and whether some were left out. Raises QuestionRefused."""
+    if map_of(name) is None:
+        known = ", ".join(known.removeprefix("mesh_") for known in tables.names())
+        raise QuestionRefused(f"no map is called {name!r}; there are: {known}")
     rows: list[Row] = []
     for key, value in tables.by_name(name).raw_items():
         if len(rows) >= MOST_ROWS:
             return rows, True
-        rows.append({"key": _explained(name, key), "value": value})
+        rows.append({"key": _counted(key) if map_of(name) == COUNTERS else _worded(key), "value": _worded(value)})
     return rows, False
 
 
-def _explained(name: str, key: Row) -> Row:
+def _counted(key: Row) -> Row:
     """An index of the counters as what it counts."""
-    if name != "counters":
-        return key
     reason, direction = divmod(key["value"], len(Direction))
     return {"reason": drop_reason(reason), "direction": Direction(direction).name.lower()}
+
+
+def _worded(fields: Row) -> Row:
+    """Fields of a layout under JSON's names; directions and protocols in the words of all other listings."""
+    return {_camel_case(name): _word(name, value) for name, value in fields.items()}
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def _word(name: str, value: Any) -> Any:
+    if name == "direction" and value in tuple(Direction):
+        return Direction(value).name.lower()
+    return _PROTOCOLS.get(value, value) if name == "protocol" else value

@@ -14,7 +14,7 @@ from agent.conntrack_watch import ConntrackWatch
 from agent.datapath.interface import Datapath
 from agent.endpoints import SETTLED, Endpoints, Life
 from agent.enforcer import Enforcer
-from agent.errors import AgentError, EndpointRefused
+from agent.errors import AgentError, EndpointRefused, QuestionRefused
 from agent.files import StateFileError, clear_outrun, mark_outrun, save_snapshot
 from agent.flows import FlowLog
 from agent.heal import Healer
@@ -138,7 +138,10 @@ class Node:
             return {"entries": rows, "truncated": cut}
         if name == "map-dump":
             wanted = str(arguments.get("name", ""))
-            rows, cut = await asyncio.to_thread(lambda: map_rows(self._datapath.tables, wanted))
+            try:
+                rows, cut = await asyncio.to_thread(lambda: map_rows(self._datapath.tables, wanted))
+            except QuestionRefused as error:
+                return {"refused": str(error)}
             return {"map": wanted, "entries": rows, "truncated": cut}
         raise AgentError(f"this agent knows no command {name!r}: endpoint-list, map-dump, conntrack-list")
 

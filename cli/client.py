@@ -16,7 +16,7 @@ import grpc
 
 from cli import sockets
 from cli.document import Json
-from cli.errors import Problem, Refused, Unreachable
+from cli.errors import NotThere, Problem, Refused, Unreachable
 from cli.target import Target
 from mesh.api import mesh_pb2 as pb
 from mesh.api import mesh_pb2_grpc as pb_grpc
@@ -32,7 +32,6 @@ _OPTIONS = [
 _CANNOT_REACH = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNIMPLEMENTED}
 _REFUSED = {
     grpc.StatusCode.INVALID_ARGUMENT,
-    grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.ALREADY_EXISTS,
     grpc.StatusCode.OUT_OF_RANGE,
@@ -138,9 +137,9 @@ class Admin:
         """Objects of a kind; of every namespace where none is given. An absent NAME gives an empty list."""
         request = pb.GetRequest(kind=kind, namespace=namespace, name=name, all_namespaces=not namespace)
         try:
-            with self._translated(absent_is_empty=True):
+            with self._translated():
                 return [_object(text) for text in self._stub.Get(request, timeout=DEADLINE_S).objects]
-        except _Absent:
+        except NotThere:
             return []
 
     def watch(self, kinds: Sequence[str]) -> Iterator[tuple[str, Json]]:
@@ -170,8 +169,12 @@ class Admin:
             host=question.host,
             headers=[pb.Label(key=key, value=value) for key, value in question.headers],
         )
-        with self._translated():
-            return _object(self._stub.PolicyCheck(request, timeout=DEADLINE_S).json)
+        try:
+            with self._translated():
+                return _object(self._stub.PolicyCheck(request, timeout=DEADLINE_S).json)
+        except NotThere as error:
+            # Not 1: to a script that expects a verdict, 1 means that the verdict is another.
+            raise Refused([Problem(reason=error.message)]) from error
 
     def observe(self, question: FlowQuestion) -> Iterator[Json]:
         """Flow records, oldest first; without `follow` it ends."""
@@ -210,13 +213,13 @@ class Admin:
             return str(self._stub.CreateToken(pb.CreateTokenRequest(node=node, ttl_s=ttl_s), timeout=DEADLINE_S).token)
 
     @contextmanager
-    def _translated(self, *, absent_is_empty: bool = False) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         try:
             yield
         except grpc.RpcError as error:
             code, detail = _code_and_detail(error)
-            if absent_is_empty and code is grpc.StatusCode.NOT_FOUND:
-                raise _Absent from error
+            if code is grpc.StatusCode.NOT_FOUND:
+                raise NotThere(detail) from error
             if code in _REFUSED:
                 raise Refused([Problem(reason=line) for line in detail.splitlines()]) from error
             raise Unreachable(self._failure(code, detail)) from error
@@ -237,10 +240,6 @@ def _code_and_detail(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
     code = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
     detail = error.details() if hasattr(error, "details") else str(error)
     return code, detail or code.name
-
-
-class _Absent(Exception):
-    """The named object is not there."""
 
 
 def rows_of(replies: Iterable[NodeReply], *keys: str) -> tuple[list[Json], list[NodeReply]]:

@@ -15,9 +15,11 @@ _LABEL_WIDTH = 18
 LONGEST_VALUE = 100
 
 
-def describe(item: Json, *, policies: Sequence[Json] = ()) -> str:
-    """Label and value on each line. `policies` are those that select a pod."""
+def describe(item: Json, *, policies: Sequence[Json] = (), behind: Sequence[Json] = ()) -> str:
+    """Label and value on each line. `policies` are those that select a pod, `behind` the backends of a Service."""
     lines = [*_header(item), *_BODY.get(text(item, "kind"), _nothing)(item)]
+    if text(item, "kind") == "Service":
+        lines += _continued("Endpoints", [_backend(entry) for entry in behind], none="<none is ready>")
     if policies:
         lines.append((0, "Policies", ""))
         lines += [(1, f"{text(policy, 'kind')} {text(policy, 'policy')}", "") for policy in policies]
@@ -49,9 +51,9 @@ def _short(value: str) -> str:
     return flat if len(flat) <= LONGEST_VALUE else flat[: LONGEST_VALUE - 1] + "…"
 
 
-def _continued(label: str, values: Sequence[str]) -> Iterator[Line]:
+def _continued(label: str, values: Sequence[str], *, none: str = "<none>") -> Iterator[Line]:
     if len(values) <= 1:
-        yield 0, label, values[0] if values else "<none>"
+        yield 0, label, values[0] if values else none
         return
     yield 0, label, ""
     for value in values:
@@ -90,6 +92,12 @@ def _service(item: Json) -> Iterator[Line]:
     yield 0, "Cluster IPs", cluster_ips(item) or "<none yet>"
     yield 0, "Selector", labels(dig(item, "spec", "selector")) or "<none>"
     yield 0, "Ports", service_ports(item) or "<none>"
+
+
+def _backend(entry: Json) -> str:
+    """`10.1.0.2 TCP/8080 -> shop/web`."""
+    ports = ",".join(f"{text(one, 'protocol')}/{text(one, 'port')}" for one in rows(entry, "ports"))
+    return f"{text(entry, 'ip')} {ports} -> {text(entry, 'pod', default='<no pod>')}"
 
 
 def _node(item: Json) -> Iterator[Line]:

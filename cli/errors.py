@@ -28,6 +28,10 @@ class DoesNotHold(WeftError):
     exit_code = 1
 
 
+class NotThere(DoesNotHold):
+    """An object that was named does not exist. As with kubectl this is 1, whatever was to be done with it."""
+
+
 class Unreachable(WeftError):
     """A component does not answer. The text names it, its address and what to do."""
 

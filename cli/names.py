@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
-from cli.kinds import Kind
+from cli.kinds import Kind, find
 
 DEFAULT_NAMESPACE = "default"
 
@@ -37,3 +39,24 @@ def of_kind(kind: Kind, reference: str, namespace: str | None) -> tuple[str, str
     if "/" in reference:
         raise click.UsageError(f"a {kind.name} has no namespace; write {reference.rpartition('/')[2]!r} alone")
     return "", reference
+
+
+def objects(words: Sequence[str], namespace: str | None) -> list[tuple[Kind, str, str]]:
+    """(kind, namespace, name) of each object of `KIND NAME...` or `KIND/NAME...`, both as in kubectl."""
+    first, *others = words
+    if "/" not in first:
+        kind = find(first)
+        return [(kind, *of_kind(kind, reference, namespace)) for reference in others]
+    found = []
+    for word in words:
+        before, slash, reference = word.partition("/")
+        if not slash:
+            raise click.UsageError(f"{word!r}: write KIND/NAME for each object, or KIND NAME...")
+        kind = find(before)
+        found.append((kind, *of_kind(kind, reference, namespace)))
+    return found
+
+
+def missing(kind: str, namespace: str, name: str) -> str:
+    """The sentence for an object that is not there."""
+    return f"there is no {kind} {f'{namespace}/{name}' if namespace else name}"

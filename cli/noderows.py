@@ -1,14 +1,14 @@
 """Rows that travel from the nodes: one question, the answer of each, and what is said where a node has none.
 
 A node that fails does not hide the others: their rows are shown, its reason goes to standard error and the exit status
-is 3.
+is 3. A question that makes no sense to a node (`refused` in its answer) is refused as a whole.
 """
 
 from __future__ import annotations
 
 from cli import terminal
 from cli.document import Json, text
-from cli.errors import Unreachable, WeftError
+from cli.errors import Problem, Refused, Unreachable, WeftError
 from cli.formats import View
 from cli.listing import Listing, run
 from cli.target import Target
@@ -25,6 +25,8 @@ def ask(
     if not replies:
         which = f"node {node}" if node else "any node"
         raise Unreachable(f"the controller{target.whose} has no connection to {which}; see: weft status")
+    if refusals := dict.fromkeys(said for reply in replies if (said := text(reply.value, "refused"))):
+        raise Refused([Problem(reason=said) for said in refusals])
     for reply in replies:
         if text(reply.value, "truncated") == "true":
             terminal.hint(f"weft: node {reply.node} holds more rows than it sends; these are the first")

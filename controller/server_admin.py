@@ -225,6 +225,8 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
     async def NodeCommand(self, request: pb.NodeCommandRequest, context: Context) -> AsyncIterator[pb.NodeAnswer]:
         fleet = self._parts.fleet
         nodes = [request.node] if request.node else sorted(fleet.links)
+        async with _explained(context):
+            self._check_node(request.node)
 
         async def ask(node: str) -> pb.NodeAnswer:
             try:
@@ -237,6 +239,12 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
             asked = [tasks.create_task(ask(node), name=f"ask-{node}") for node in nodes]
         for task in asked:
             yield task.result()
+
+    def _check_node(self, name: str) -> None:
+        """A misspelt name is not a node that is away."""
+        known = {*self._parts.store.nodes(), *(key[2] for key in self._parts.intake.intent.entries if key[0] == "Node")}
+        if name and name not in known:
+            raise BadQuestion(f"there is no node {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
 
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Context) -> pb.CreateTokenReply:
         parts = self._parts

@@ -7,6 +7,7 @@ import click
 from cli import names, terminal
 from cli.changes import joined, report
 from cli.completing import complete_kind, complete_object
+from cli.errors import NotThere
 from cli.formats import Format
 from cli.kinds import find
 from cli.listing import namespace_option, output_option
@@ -18,7 +19,7 @@ from cli.words import examples
 @click.command(
     epilog=examples(
         "weft delete -f policy.yaml",
-        "weft delete netpol shop/allow-checkout       # or: netpol allow-checkout -n shop",
+        "weft delete netpol shop/web                  # or: netpol/web -n shop",
         "weft delete pod client -n shop --ignore-not-found",
     )
 )
@@ -39,26 +40,32 @@ def command(
     namespace: str | None,
     form: Format,
 ) -> None:
-    """Delete objects."""
+    """Delete objects.
+
+    Exit status 1 if one is not there; the others are deleted, but of a file's objects all or none.
+    """
     if bool(paths) == bool(kind):
         raise click.UsageError("say what to delete: either -f PATH, or KIND NAME")
-    if kind and not references:
+    if kind and not references and "/" not in kind:
         raise click.UsageError(f"which {find(kind).name}? Write: weft delete {kind} NAME")
-    found = find(kind) if kind else None
-    wanted = [(found.name, *names.of_kind(found, reference, namespace)) for reference in references] if found else []
+    wanted = names.objects((kind, *references), namespace) if kind else []
     manifests = read_all(paths) if paths else []
+    absent: list[str] = []
     from cli.client import Admin
 
     with Admin(target) as admin:
         if paths:
             applied = admin.delete(manifests, ignore_missing=ignore_not_found)
         else:
-            applied = joined(
-                [
-                    admin.delete_object(kind_name, inside, name, ignore_missing=ignore_not_found)
-                    for kind_name, inside, name in wanted
-                ]
-            )
+            parts = []
+            for found, inside, name in wanted:
+                try:
+                    parts.append(admin.delete_object(found.name, inside, name, ignore_missing=ignore_not_found))
+                except NotThere as error:
+                    absent.append(error.message)
+            applied = joined(parts)
     for warning in applied.warnings:
         terminal.hint(f"warning: {warning}")
     report(applied, form)
+    if absent:
+        raise NotThere("; ".join(absent))

@@ -10,7 +10,7 @@ import click
 from cli import columns, document, names, terminal
 from cli.completing import complete_kind, complete_object
 from cli.document import Json
-from cli.errors import DoesNotHold
+from cli.errors import NotThere
 from cli.formats import Format, View, one
 from cli.kinds import Kind, find_many
 from cli.listing import Listing, listing_options, show, show_change
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "weft get pods -A -o wide",
         "weft get svc,netpol -n shop                  # short names as in kubectl",
-        "weft get mp shop/payments -o yaml",
+        "weft get mp shop/payments -o yaml            # or: mp/payments -n shop",
         "weft get pods -n shop -w                     # go on, one line for each change",
     )
 )
@@ -40,31 +40,40 @@ def command(target: Target, *, kind_words: str, references: tuple[str, ...], lis
     meshpolicies (mp), deployments (deploy), endpointslices (eps), meshconfigs (mc), several with commas, or all.
     Without -n and -A it means namespace default.
     """
-    kinds = find_many(kind_words)
-    if references and (len(kinds) > 1 or listing.all_namespaces):
+    by_name = bool(references) or "/" in kind_words
+    if by_name and (listing.all_namespaces or "," in kind_words):
         raise click.UsageError("a NAME goes with one kind, and not with -A")
+    wanted = names.objects((kind_words, *references), listing.namespace) if by_name else []
+    kinds = tuple(dict.fromkeys(kind for kind, _, _ in wanted)) if by_name else find_many(kind_words)
     from cli.client import Admin
 
     with Admin(target) as admin:
-        if references:
-            wanted = [names.of_kind(kinds[0], reference, listing.namespace) for reference in references]
-            found = [_exactly(admin, kinds[0], namespace, name) for namespace, name in wanted]
-            view = columns.view(kinds[0], with_namespace=len({namespace for namespace, _ in wanted}) > 1)
-            _show_kind(found, listing, view, alone=len(references) == 1)
-        else:
-            wanted = []
-            _show_kinds(admin, kinds, listing)
+        absent = _show_named(admin, wanted, listing) if by_name else _show_kinds(admin, kinds, listing)
+        if absent:
+            raise NotThere("; ".join(absent))
         if listing.watch:
-            keys = {f"{namespace}/{name}" if namespace else name for namespace, name in wanted}
+            keys = {(kind.name, f"{namespace}/{name}" if namespace else name) for kind, namespace, name in wanted}
             _follow(admin.watch([kind.name for kind in kinds]), kinds, listing, keys)
 
 
-def _exactly(admin: Admin, kind: Kind, namespace: str, name: str) -> Json:
-    found = admin.get(kind.name, namespace=namespace, name=name)
-    if not found:
-        where = f" in namespace {namespace}" if namespace else ""
-        raise DoesNotHold(f"there is no {kind.name} {name!r}{where}")
-    return found[0]
+def _show_named(admin: Admin, wanted: Sequence[tuple[Kind, str, str]], listing: Listing) -> list[str]:
+    """Shows those that there are; the sentences about the others."""
+    found: list[tuple[Kind, list[Json]]] = []
+    absent = []
+    for kind, namespace, name in wanted:
+        objects = admin.get(kind.name, namespace=namespace, name=name)
+        if not objects:
+            absent.append(names.missing(kind.name, namespace, name))
+        elif found and found[-1][0] is kind:
+            found[-1][1].extend(objects)
+        else:
+            found.append((kind, objects))
+    if len(wanted) == 1 and found and listing.form in (Format.JSON, Format.YAML):
+        terminal.say(one(found[0][1][0], listing.form))
+    elif found:
+        several = len({namespace for _, namespace, _ in wanted}) > 1
+        _show_groups(found, listing, with_namespace=several)
+    return absent
 
 
 def _namespace(kind: Kind, listing: Listing) -> str:
@@ -74,33 +83,33 @@ def _namespace(kind: Kind, listing: Listing) -> str:
     return listing.namespace or names.DEFAULT_NAMESPACE
 
 
-def _show_kind(found: Sequence[Json], listing: Listing, view: View, *, alone: bool) -> None:
-    if alone and listing.form in (Format.JSON, Format.YAML):
-        terminal.say(one(found[0], listing.form))
-        return
-    show(found, listing, view, whole=as_list(found))
-
-
-def _show_kinds(admin: Admin, kinds: Sequence[Kind], listing: Listing) -> None:
+def _show_kinds(admin: Admin, kinds: Sequence[Kind], listing: Listing) -> list[str]:
+    """Shows every object of the kinds; none can be absent."""
     groups = [(kind, admin.get(kind.name, namespace=_namespace(kind, listing))) for kind in kinds]
-    every = [item for _, items in groups for item in items]
-    if not listing.form.for_people:
-        naming = document.key_of if len(kinds) == 1 else columns.kinded
-        show(every, listing, View(columns=(), name=naming), whole=as_list(every))
-        return
-    if not every:
+    if listing.form.for_people and not any(items for _, items in groups):
         where = (
             ""
             if listing.all_namespaces or not any(kind.namespaced for kind in kinds)
             else (f" in namespace {listing.namespace or names.DEFAULT_NAMESPACE} (-A shows all namespaces)")
         )
         terminal.hint(f"no {', '.join(kind.plural for kind in kinds)}{where}")
+    else:
+        _show_groups(groups, listing, with_namespace=listing.all_namespaces)
+    return []
+
+
+def _show_groups(groups: Sequence[tuple[Kind, Sequence[Json]]], listing: Listing, *, with_namespace: bool) -> None:
+    """A table for each kind; for programs one list."""
+    if not listing.form.for_people:
+        every = [item for _, items in groups for item in items]
+        naming = document.key_of if len(groups) == 1 else columns.kinded
+        show(every, listing, View(columns=(), name=naming), whole=as_list(every))
         return
     shown = [(kind, items) for kind, items in groups if items]
     for position, (kind, items) in enumerate(shown):
-        if len(kinds) > 1:
+        if len(groups) > 1:
             terminal.say(("\n" if position else "") + f"{kind.plural}:")
-        show(items, listing, columns.view(kind, with_namespace=listing.all_namespaces))
+        show(items, listing, columns.view(kind, with_namespace=with_namespace))
 
 
 def as_list(items: Sequence[Json]) -> Json:
@@ -118,13 +127,15 @@ def later(events: Iterable[tuple[str, Json]]) -> Iterator[tuple[str, Json]]:
             yield verb, item
 
 
-def _follow(events: Iterator[tuple[str, Json]], kinds: Sequence[Kind], listing: Listing, keys: set[str]) -> None:
+def _follow(
+    events: Iterator[tuple[str, Json]], kinds: Sequence[Kind], listing: Listing, keys: set[tuple[str, str]]
+) -> None:
     by_name = {kind.name: kind for kind in kinds}
     try:
         for verb, item in later(events):
             kind = by_name.get(document.text(item, "kind"))
             wanted = (
-                document.key_of(item) in keys
+                (document.text(item, "kind"), document.key_of(item)) in keys
                 if keys
                 else kind is not None
                 and (_namespace(kind, listing) in ("", document.text(item, "metadata", "namespace")))

@@ -10,7 +10,7 @@ import click
 from cli import names, terminal
 from cli.completing import complete_pod
 from cli.document import key_of, text
-from cli.errors import DoesNotHold, Problem, Refused
+from cli.errors import DoesNotHold, NotThere
 from cli.formats import Format, one
 from cli.listing import namespace_option, output_option
 from cli.policytext import shown
@@ -36,7 +36,7 @@ class PolicyWords(Words):
     cls=PolicyWords,
     epilog=examples(
         "weft policy show shop/payments",
-        "weft policy check --from shop/client --to shop/payments --port 8080 --method GET --path /",
+        "weft policy check --from shop/client --to shop/payments --port 8080",
     ),
 )
 def command() -> None:
@@ -49,14 +49,14 @@ def command() -> None:
 @output_option
 @click.pass_obj
 def show(target: Target, *, pod: str, namespace: str | None, form: Format) -> None:
-    """The policies that select a pod and what they come to, in both directions."""
+    """The policies that select a pod, and what they come to."""
     inside, name = names.split(pod, namespace)
     from cli.client import Admin
 
     with Admin(target) as admin:
         try:
             answer = admin.policy_show(inside, name)
-        except Refused as error:
+        except NotThere as error:
             raise _with_near_pods(admin, error, inside, name) from error
     if form.for_people:
         terminal.say(shown(answer, pod=f"{inside}/{name}", wide=form is Format.WIDE))
@@ -67,13 +67,13 @@ def show(target: Target, *, pod: str, namespace: str | None, form: Format) -> No
         terminal.say(one(answer, form))
 
 
-def _with_near_pods(admin: Admin, error: Refused, namespace: str, name: str) -> Refused:
+def _with_near_pods(admin: Admin, error: NotThere, namespace: str, name: str) -> NotThere:
     """A Deployment's name is not a pod's: say which pods begin with it."""
     pods = [key_of(pod) for pod in admin.get("Pod", namespace=namespace)]
     near = [pod for pod in pods if pod.startswith(f"{namespace}/{name}-")]
     if not near:
         return error
-    return Refused([Problem(reason=f"{error.message}; pods that begin like it: {', '.join(near[:5])}")])
+    return NotThere(f"{error.message}; pods that begin like it: {', '.join(near[:5])}")
 
 
 def _policy_names(answer: object) -> list[str]:
@@ -100,7 +100,8 @@ def _header(
         "weft policy check --from shop/client --to shop/payments --port 8080",
         "weft policy check --from shop/client --to shop/payments --port 8080 \\",
         "     --method POST --path /charge --header x-env=prod",
-        "weft policy check --from 203.0.113.7 --to shop/web --port 80 --expect deny   # exit 1 if allowed",
+        "weft policy check --from 203.0.113.7 --to shop/web --port 80 \\",
+        "     --expect deny                           # exit 1 if it is allowed",
     ),
 )
 @click.option("--from", "source", required=True, metavar="NS/POD|CIDR", shell_complete=complete_pod, help="The caller.")
@@ -143,13 +144,18 @@ def policy_check(
     namespace: str | None,
     form: Format,
 ) -> None:
-    """What would become of a flow or a request, and which rules decide."""
+    """What would become of a flow or request, and why.
+
+    Exit status 1 is for --expect alone; a pod or Service that does not exist is a refused question, 4.
+    """
     protocol = protocol.lower()
     number, port_name = _port(port, protocol)
     if (path or host or headers) and method is None:
         method = "GET"
     if method is not None and path is None:
         path = "/"
+    if path is not None and not path.startswith("/") and path != "*":
+        raise click.UsageError(f"--path {path}: the path of a request begins with /")
     if method is not None and protocol != "tcp":
         raise click.UsageError("a request (--method, --path, --host, --header) goes over tcp")
     from cli.client import Admin, CheckQuestion

@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from agent.datapath.fake import FakeDatapath
-from agent.datapath.interface import DatapathError
-from agent.datapath.tables import IpcacheEntry, IpcacheKey
-from agent.errors import AgentError
+from agent.datapath.tables import IpcacheEntry, IpcacheKey, PolicyEntry, PolicyKey
+from agent.errors import QuestionRefused
 from agent.listings import flow_rows, map_rows
 from mesh.layouts import CT_PROXIED, CT_SEEN_REPLY
 from tests.support import nodes
@@ -26,12 +25,19 @@ def test_a_flow_row_has_the_promised_keys() -> None:
     assert rows[0]["state"] == "established"
 
 
-def test_map_rows_are_key_and_value_and_need_a_name() -> None:
+def test_map_rows_are_key_and_value_in_the_words_of_other_listings() -> None:
     datapath = FakeDatapath()
     datapath.tables.ipcache.put(IpcacheKey(nodes.prefix("10.0.0.1/32")), IpcacheEntry(256))
     rows, _ = map_rows(datapath.tables, "ipcache")
-    assert set(rows[0]) == {"key", "value"}
-    with pytest.raises(AgentError, match="which map"):
-        map_rows(datapath.tables, "")
-    with pytest.raises(DatapathError, match="there are"):
-        map_rows(datapath.tables, "nonsense")
+    assert rows == [{"key": {"prefixBits": 128, "addr": "10.0.0.1"}, "value": {"identity": 256, "flags": 0}}]
+    datapath.tables.policy.put(
+        PolicyKey(set=1, identity=256, direction=1, protocol=6, port=80, port_bits=16), PolicyEntry(flags=2, rules=7)
+    )
+    rows, _ = map_rows(datapath.tables, "mesh_policy")
+    assert rows[0]["key"] | {"direction": "ingress", "protocol": "TCP", "port": 80} == rows[0]["key"]
+
+
+@pytest.mark.parametrize("name", ["", "nonsense"])
+def test_a_map_that_does_not_exist_is_answered_with_those_that_do(name: str) -> None:
+    with pytest.raises(QuestionRefused, match="there are: .*ipcache"):
+        map_rows(FakeDatapath().tables, name)

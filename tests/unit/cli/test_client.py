@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from cli.client import Admin, CheckQuestion, FlowQuestion, Manifest, rows_of
-from cli.errors import Problem, Refused, Unreachable
+from cli.errors import NotThere, Problem, Refused, Unreachable
 from cli.target import of_address
 from mesh.api import mesh_pb2 as pb
 from tests.support.adminserver import FakeAdmin
@@ -60,7 +60,7 @@ def test_an_object_that_is_not_there_is_an_empty_list(admin: FakeAdmin) -> None:
     ("code", "error", "said"),
     [
         (grpc.StatusCode.INVALID_ARGUMENT, Refused, "the reason"),
-        (grpc.StatusCode.NOT_FOUND, Refused, "the reason"),
+        (grpc.StatusCode.NOT_FOUND, NotThere, "the reason"),
         (grpc.StatusCode.UNAVAILABLE, Unreachable, "does not answer: the reason"),
         (grpc.StatusCode.INTERNAL, Unreachable, "failed: the reason"),
         (grpc.StatusCode.DEADLINE_EXCEEDED, Unreachable, "did not answer within"),

@@ -6,7 +6,7 @@ import click
 import pytest
 
 from cli.kinds import find
-from cli.names import of_kind, placed, split
+from cli.names import missing, objects, of_kind, placed, split
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,18 @@ def test_a_kind_without_namespaces_takes_none() -> None:
     assert of_kind(find("node"), "node-1", "shop") == ("", "node-1")
     with pytest.raises(click.UsageError, match="has no namespace"):
         of_kind(find("node"), "a/node-1", None)
+
+
+def test_objects_are_named_by_kind_and_name_or_kind_slash_name() -> None:
+    pod, policy, node = find("pod"), find("mp"), find("node")
+    assert objects(("po", "shop/a", "b"), "shop") == [(pod, "shop", "a"), (pod, "shop", "b")]
+    assert objects(("pod/a", "mp/b", "no/c"), "shop") == [(pod, "shop", "a"), (policy, "shop", "b"), (node, "", "c")]
+    assert objects(("pod/shop/a",), None) == [(pod, "shop", "a")]
+    assert objects(("pods",), None) == []
+    with pytest.raises(click.UsageError, match="write KIND/NAME"):
+        objects(("pod/a", "b"), None)
+
+
+def test_what_is_missing_is_named_in_full() -> None:
+    assert missing("Pod", "shop", "a") == "there is no Pod shop/a"
+    assert missing("Node", "", "n") == "there is no Node n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grpc
 import pytest
 
 from mesh.api import mesh_pb2 as pb
@@ -28,6 +29,13 @@ def test_by_file(weft: Weft, admin: FakeAdmin) -> None:
 def test_it_must_be_said_what_to_delete(weft: Weft, admin: FakeAdmin, arguments: tuple[str, ...]) -> None:
     assert weft("delete", *arguments).exit_code == 2
     assert admin.requests == []
+
+
+@pytest.mark.parametrize("arguments", [("pod", "shop/a"), ("pod/a", "-n", "shop"), ("-f", "-")])
+def test_what_is_not_there_is_one_as_for_get(weft: Weft, admin: FakeAdmin, arguments: tuple[str, ...]) -> None:
+    admin.error = (grpc.StatusCode.NOT_FOUND, "there is no Pod shop/a")
+    done = weft("delete", *arguments, input="text")
+    assert (done.exit_code, done.stderr) == (1, "weft: there is no Pod shop/a\n")
 
 
 def test_a_refusal_is_four(weft: Weft, admin: FakeAdmin) -> None:

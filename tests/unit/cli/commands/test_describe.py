@@ -24,5 +24,19 @@ def test_other_formats_are_the_object(weft: Weft, admin: FakeAdmin) -> None:
     assert weft("describe", "node", "node-1", "-o", "name").stdout == "node-1\n"
 
 
+def test_a_service_with_what_is_behind_it(weft: Weft, admin: FakeAdmin) -> None:
+    admin.objects = [samples.service(), samples.endpoint_slice(), samples.endpoint_slice("x", owner="other")]
+    shown = weft("describe", "svc/payments", "-n", "shop").stdout
+    assert "Endpoints:         10.1.0.3 TCP/8080 -> shop/payments\n" in shown
+    admin.objects = [samples.service()]
+    assert "Endpoints:         <none is ready>\n" in weft("describe", "svc", "shop/payments").stdout
+
+
 def test_what_is_not_there_is_one(weft: Weft) -> None:
-    assert weft("describe", "pod", "shop/ghost").exit_code == 1
+    done = weft("describe", "pod", "shop/ghost")
+    assert (done.exit_code, done.stderr) == (1, "weft: there is no Pod shop/ghost\n")
+
+
+def test_one_object_is_described(weft: Weft) -> None:
+    assert weft("describe", "pod").exit_code == 2
+    assert weft("describe", "pod/a", "pod/b").exit_code == 2

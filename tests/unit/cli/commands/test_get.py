@@ -55,7 +55,19 @@ def test_several_kinds_are_several_tables(weft: Weft) -> None:
 
 def test_a_name_that_is_not_there_is_one(weft: Weft) -> None:
     done = weft("get", "pod", "ghost", "-n", "shop")
-    assert (done.exit_code, done.stderr) == (1, "weft: there is no Pod 'ghost' in namespace shop\n")
+    assert (done.exit_code, done.stderr) == (1, "weft: there is no Pod shop/ghost\n")
+
+
+def test_the_others_are_shown_beside_one_that_is_not_there(weft: Weft) -> None:
+    done = weft("get", "pod", "-n", "shop", "ghost", "client")
+    assert (done.exit_code, done.stderr) == (1, "weft: there is no Pod shop/ghost\n")
+    assert done.stdout.splitlines()[1].startswith("client")
+
+
+def test_kind_slash_name_as_kubectl_takes_it(weft: Weft) -> None:
+    assert json.loads(weft("get", "pod/client", "-n", "shop", "-o", "json").stdout) == samples.pod()
+    shown = weft("get", "pod/client", "svc/payments", "-n", "shop", "-o", "name").stdout
+    assert shown == "Pod shop/client\nService shop/payments\n"
 
 
 @pytest.mark.parametrize("arguments", [("pods,svc", "x"), ("pods", "x", "-A"), ("nokind",), ("pods", "-n", "a", "-A")])

@@ -22,6 +22,12 @@ def test_entries_of_a_map(weft: Weft, admin: FakeAdmin) -> None:
     assert (admin.requests[1].node, json.loads(admin.requests[1].arguments)) == ("node-1", {"name": "ipcache"})
 
 
+def test_a_map_that_no_node_has_is_refused_input(weft: Weft, admin: FakeAdmin) -> None:
+    admin.node_answers = [{"node": name, "json": {"refused": "no map is called 'x'"}} for name in ("node-1", "node-2")]
+    done = weft("map", "dump", "x")
+    assert (done.exit_code, done.stderr) == (4, "no map is called 'x'\n"), "once, however many nodes there are"
+
+
 def test_fields_of_any_shape() -> None:
     assert fields({"a": 1, "b": [1, 2]}) == "a=1 b=[1, 2]"
     assert fields(7) == "7"

@@ -59,6 +59,7 @@ def test_ports_have_numbers_or_names(
         ("--port", "53", "--protocol", "udp", "--method", "GET"),
         ("--port", "80", "--protocol", "icmp"),
         ("--port", "80", "--header", "x"),
+        ("--port", "80", "--path", "charge"),
         ("--port", "80", "--expect", "maybe"),
     ],
 )
@@ -77,9 +78,11 @@ def test_a_namespace_completes_bare_names_only(weft: Weft, admin: FakeAdmin) -> 
     assert (admin.requests[0].source, admin.requests[0].destination) == ("shop/client", "10.0.0.1")
 
 
-def test_a_pod_that_is_unknown_is_refused_input(weft: Weft, admin: FakeAdmin) -> None:
+def test_a_pod_that_is_not_there_is_one_but_not_where_one_is_a_verdict(weft: Weft, admin: FakeAdmin) -> None:
     admin.error = (grpc.StatusCode.NOT_FOUND, "there is no pod shop/ghost")
     done = weft("policy", "show", "shop/ghost")
+    assert (done.exit_code, done.stderr) == (1, "weft: there is no pod shop/ghost\n")
+    done = weft(*CHECK, "--expect", "deny")
     assert (done.exit_code, done.stderr) == (4, "there is no pod shop/ghost\n")
 
 
@@ -88,8 +91,8 @@ def test_a_deployments_name_leads_to_its_pods(weft: Weft, admin: FakeAdmin) -> N
     admin.show_error = (grpc.StatusCode.NOT_FOUND, "there is no pod shop/payments")
     done = weft("policy", "show", "shop/payments")
     assert (done.exit_code, done.stderr) == (
-        4,
-        "there is no pod shop/payments; pods that begin like it: shop/payments-x-0\n",
+        1,
+        "weft: there is no pod shop/payments; pods that begin like it: shop/payments-x-0\n",
     )
 
 
