@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 
+from cli.completing import complete_lab
 from cli.target import choose
+from cli.version import VERSION
 from cli.words import Words, examples
 
 
@@ -51,17 +53,23 @@ class Weft(Words):
     cls=Weft,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
-        "weft doctor                                  # can this machine run weft?",
-        "weft lab up examples/shop                    # a cluster of network namespaces",
+        "weft doctor                          # can this machine run weft?",
+        "weft lab up examples/shop            # a cluster of network namespaces",
         "weft policy check --from shop/client --to shop/payments --port 8080",
-        "weft observe -f --verdict deny               # what is refused, and by which rule",
-        "weft --lab other get pods -A                 # another lab of this machine",
+        "weft observe -f --verdict deny       # what is refused, and by which rule",
+        "weft --lab other get pods -A         # another lab of this machine",
     ),
 )
-@click.option("--lab", metavar="NAME", help="The lab to speak to (or WEFT_LAB); without it the lab 'default'.")
+@click.option(
+    "--lab",
+    metavar="NAME",
+    shell_complete=complete_lab,
+    help="The lab to speak to (or WEFT_LAB); without it the lab 'default'.",
+)
 @click.option(
     "--controller", metavar="unix:PATH", help="A controller's admin socket (or WEFT_CONTROLLER), instead of a lab."
 )
+@click.version_option(VERSION, prog_name="weft", message="%(prog)s %(version)s")
 @click.pass_context
 def weft(context: click.Context, lab: str | None, controller: str | None) -> None:
     """weft: a service mesh without sidecars.

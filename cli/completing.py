@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import click
 from click.shell_completion import CompletionItem
 
-from cli import document, kinds
+from cli import document, kinds, target
 from cli.errors import WeftError
 from cli.target import Target, choose
+
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+LOGS_OF = ("agent", "proxy", "access", "controller", "supervisor")
+MAPS = ("ipcache", "endpoint", "policy", "conntrack", "service", "backend", "redirect", "counters")
+"""Those worth a look; `map dump` knows more."""
 
 
 def _target(context: click.Context) -> Target:
@@ -18,14 +25,18 @@ def _target(context: click.Context) -> Target:
     return choose(lab=options.get("lab"), controller=options.get("controller"), environment=os.environ)
 
 
-def _keys(context: click.Context, kind: str) -> list[str]:
+def _keys(context: click.Context, *kind_names: str) -> list[str]:
+    """`NS/NAME` of all objects of these kinds; behind `-n NS` the bare names of that namespace."""
     from cli.client import Admin
 
+    namespaced = all(kinds.find(kind).namespaced for kind in kind_names)
+    namespace = context.params.get("namespace") or "" if namespaced else ""
     try:
         with Admin(_target(context)) as admin:
-            return [document.key_of(item) for item in admin.get(kind)]
+            found = [item for kind in kind_names for item in admin.get(kind, namespace=namespace)]
     except (WeftError, click.UsageError):
         return []
+    return [document.text(item, "metadata", "name") if namespace else document.key_of(item) for item in found]
 
 
 def _matching(words: list[str], incomplete: str) -> list[CompletionItem]:
@@ -46,9 +57,24 @@ def complete_object(context: click.Context, parameter: click.Parameter, incomple
     return _matching(_keys(context, kind.name), incomplete)
 
 
-def complete_pod(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return _matching(_keys(context, "Pod"), incomplete)
+def _offer(*kind_names: str, words: tuple[str, ...] = ()) -> Complete:
+    """Names of objects, and words beside them."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return _matching([*words, *(_keys(context, *kind_names) if kind_names else ())], incomplete)
+
+    return complete
 
 
-def complete_node(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return _matching(_keys(context, "Node"), incomplete)
+complete_pod = _offer("Pod")
+complete_pod_or_service = _offer("Pod", "Service")
+complete_node = _offer("Node")
+complete_namespace = _offer("Namespace")
+complete_logs = _offer("Pod", words=LOGS_OF)
+complete_map = _offer(words=MAPS)
+
+
+def complete_lab(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The labs of this machine."""
+    found = target.LABS.iterdir() if target.LABS.is_dir() else ()
+    return _matching(sorted(path.name for path in found), incomplete)

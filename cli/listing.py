@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from cli import terminal
+from cli.completing import complete_namespace
 from cli.document import Json
 from cli.formats import Format, View, many
 
@@ -43,8 +44,14 @@ output_option = click.option(
     metavar="FORMAT",
     help="table (the default), wide, name, json, yaml or jsonl.",
 )
-namespace_option = click.option("-n", "--namespace", metavar="NS", help="The namespace of names without one.")
-_only_namespace_option = click.option("-n", "--namespace", metavar="NS", help="Only this namespace.")
+
+
+def namespace_option_that(means: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("-n", "--namespace", metavar="NS", shell_complete=complete_namespace, help=means)
+
+
+namespace_option = namespace_option_that("The namespace of names without one.")
+_only_namespace_option = namespace_option_that("Only this namespace.")
 
 
 def listing_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -49,8 +49,8 @@ def up(names: LabNames, paths: Sequence[str], *, mode: str, workers: int) -> int
         return FAILED
     try:
         if not _make_room(names):
-            print(f"lab {names.lab} is up already: change it with `weft apply`, or remove it with `weft lab down`"
-                  f" --name {names.lab}", file=sys.stderr)  # fmt: skip
+            print(f"lab {names.lab} is up already: change it with `weft --lab {names.lab} apply -f PATH`, "
+                  f"or remove it with `weft lab down --name {names.lab}`", file=sys.stderr)  # fmt: skip
             return FAILED
         added = manifests.additions(((item.kind, item.key) for item in objects), names.zone)
         names.manifests.write_text(json.dumps({"files": [*files, *added]}), encoding="utf-8")

@@ -27,6 +27,7 @@ from cli.words import examples
     multiple=True,
     required=True,
     metavar="PATH",
+    type=click.Path(allow_dash=True),
     help="A file, a directory (all *.yaml, *.yml, *.json below), or - for standard input. May be repeated.",
 )
 @click.option("--dry-run", is_flag=True, help="Check, and say what would change; change nothing.")

@@ -11,8 +11,8 @@ from cli.words import examples
 
 @click.command(
     epilog=examples(
-        'eval "$(weft completion bash)"                     # this shell; put it into ~/.bashrc',
-        'eval "$(weft completion zsh)"                      # into ~/.zshrc',
+        'eval "$(weft completion bash)"       # this shell; put it into ~/.bashrc',
+        'eval "$(weft completion zsh)"        # into ~/.zshrc',
         "weft completion fish > ~/.config/fish/completions/weft.fish",
     )
 )

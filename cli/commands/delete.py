@@ -23,7 +23,15 @@ from cli.words import examples
         "weft delete pod client -n shop --ignore-not-found",
     )
 )
-@click.option("-f", "--filename", "paths", multiple=True, metavar="PATH", help="The objects of a file or directory.")
+@click.option(
+    "-f",
+    "--filename",
+    "paths",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(allow_dash=True),
+    help="The objects of a file or directory.",
+)
 @click.option("--ignore-not-found", is_flag=True, help="What is not there is no error.")
 @click.argument("kind", required=False, shell_complete=complete_kind)
 @click.argument("references", nargs=-1, metavar="[NAME]...", shell_complete=complete_object)

@@ -50,7 +50,7 @@ def command(target: Target, *, form: Format) -> None:
 def preflight() -> list[Check]:
     """What the agent itself checks, for example that its kernel programs load."""
     if importlib.util.find_spec("agent.datapath") is None or importlib.util.find_spec(PREFLIGHT) is None:
-        return [Check("agent", State.FAIL, f"{PREFLIGHT} is not installed", "install weft whole: make venv")]
+        return [Check("agent", State.FAIL, f"{PREFLIGHT} is not installed", "install weft whole: make setup")]
     try:
         done = programs.run(PREFLIGHT, ["--json"], timeout_s=PREFLIGHT_WITHIN_S)
     except subprocess.TimeoutExpired:

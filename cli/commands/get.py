@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         "weft get pods -A -o wide",
         "weft get svc,netpol -n shop                  # short names as in kubectl",
         "weft get mp shop/payments -o yaml            # or: mp/payments -n shop",
-        "weft get pods -n shop -w                     # go on, one line for each change",
+        "weft get pods -n shop -w                     # a line for each change",
     )
 )
 @click.argument("kind_words", metavar="KIND", shell_complete=complete_kind)

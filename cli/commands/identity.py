@@ -46,7 +46,10 @@ def command() -> None:
 @listing_options
 @click.pass_obj
 def listed(target: Target, *, listing: Listing) -> None:
-    """Identities with what they stand for; with -n those of a namespace's pods."""
+    """Identities and what they stand for.
+
+    With -n those of a namespace's pods.
+    """
     from cli.client import Admin
 
     with Admin(target) as admin:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from cli import labtext, names, programs, supervisor, terminal
-from cli.completing import complete_node, complete_pod
+from cli.completing import complete_lab, complete_logs, complete_node, complete_pod
 from cli.document import Json, rows, table, text
 from cli.formats import Format, one
 from cli.listing import namespace_option, output_option
@@ -55,6 +55,7 @@ def name_option(command: Callable[..., Any]) -> Callable[..., Any]:
         expose_value=False,
         is_eager=True,
         metavar="NAME",
+        shell_complete=complete_lab,
         help="The lab; the same as --lab before the command.",
     )(command)
 
@@ -78,13 +79,14 @@ def command() -> None:
 @click.command(
     epilog=examples("weft lab up examples/shop", "weft lab up --name second pods.yaml policies/"),
 )
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(exists=True, allow_dash=True))
 @click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Worker processes of each node's proxy.")
 @name_option
 @click.pass_obj
 def up(target: Target, *, paths: tuple[str, ...], workers: int | None) -> None:
     """Start a lab from manifests.
 
+    PATH is a file, a directory (all *.yaml, *.yml, *.json below), or - for standard input.
     Returns when all policies are enforced and all pods' commands run.
     """
     shape = ["--progress", "tty"] if terminal.colour() else []
@@ -224,7 +226,7 @@ def _question(call: str, component: str, node: str) -> Json:
 
 
 @click.command(epilog=examples("weft lab logs agent --node node-1", "weft lab logs proxy -f"))
-@click.argument("component", metavar="COMPONENT|NS/POD")
+@click.argument("component", metavar="COMPONENT|NS/POD", shell_complete=complete_logs)
 @node_option
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines come, until Ctrl-C.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")

@@ -7,7 +7,7 @@ import json
 import click
 
 from cli import noderows
-from cli.completing import complete_node
+from cli.completing import complete_map, complete_node
 from cli.document import Json, dig, table, text
 from cli.formats import View
 from cli.grid import Column
@@ -44,14 +44,15 @@ def command() -> None:
     name="dump",
     epilog=examples("weft map dump policy --node node-1", "weft map dump ipcache -o jsonl", "weft map dump endpoint"),
 )
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=complete_map)
 @click.option("--node", default="", metavar="NODE", shell_complete=complete_node, help="Of this node only.")
 @listing_options
 @click.pass_obj
 def dump(target: Target, *, name: str, node: str, listing: Listing) -> None:
-    """Entries of a map by name: ipcache, endpoint, policy, conntrack, service, backend, redirect and others.
+    """Entries of a map by its name.
 
-    A name that does not exist is answered with the names that do.
+    NAME is ipcache, endpoint, policy, conntrack, service, backend, redirect or another; a name that does not exist is
+    answered with the names that do.
     """
     noderows.show(target, listing, VIEW, "map-dump", _arguments(name), node=node, keys=("entries", "items"))
 

@@ -11,10 +11,14 @@ from cli.completing import complete_pod
 from cli.document import Json, key_of, text
 from cli.flowlines import flow_line
 from cli.formats import Format, as_json_line, one
-from cli.listing import output_option
+from cli.listing import namespace_option_that, output_option
 from cli.spans import instant_ns
 from cli.target import Target
 from cli.words import examples
+
+
+def _since(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int:
+    return instant_ns(value, now_ns=time.time_ns()) if value else 0
 
 
 def _status(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -33,13 +37,15 @@ def _status(_context: click.Context, _parameter: click.Parameter, values: tuple[
     )
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on as flows come, until Ctrl-C.")
-@click.option("--since", metavar="TIME", help="A span such as 30s or 1h, or an RFC 3339 time.")
+@click.option(
+    "--since", "since_ns", callback=_since, metavar="TIME", help="A span such as 30s or 1h, or an RFC 3339 time."
+)
 @click.option("--from", "source", metavar="WHO", shell_complete=complete_pod, help="NS/POD, NS/, address or CIDR.")
 @click.option("--to", "destination", metavar="WHO", shell_complete=complete_pod, help="The same, of the other end.")
 @click.option("--verdict", type=click.Choice(["allow", "deny", "dryrun"]), help="Only these.")
 @click.option("--http-status", multiple=True, callback=_status, metavar="STATUS", help="403 or 5xx; may be repeated.")
 @click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N", help="The newest N records only.")
-@click.option("-n", "--namespace", metavar="NS", help="Flows with an end in this namespace.")
+@namespace_option_that("Flows with an end in this namespace.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces; this is the default.")
 @output_option
 @click.pass_obj
@@ -47,7 +53,7 @@ def command(
     target: Target,
     *,
     follow: bool,
-    since: str | None,
+    since_ns: int,
     source: str | None,
     destination: str | None,
     verdict: str | None,
@@ -60,7 +66,6 @@ def command(
     """Show flows: who called whom, and which rule decided."""
     if namespace is not None and all_namespaces:
         raise click.UsageError("-n and -A exclude each other")
-    since_ns = instant_ns(since, now_ns=time.time_ns()) if since else 0
     from cli.client import Admin, FlowQuestion
 
     question = FlowQuestion(
@@ -74,9 +79,11 @@ def command(
         namespace=namespace or "",
     )
     collected: list[Json] = []
+    found = False
     with Admin(target) as admin:
         try:
             for flow in admin.observe(question):
+                found = True
                 if "lost" in flow:
                     terminal.hint(f"weft: {text(flow, 'lost')} records were lost here, they came faster than they went")
                 elif form in (Format.JSON, Format.YAML) and not follow:
@@ -87,6 +94,8 @@ def command(
             return
     if form in (Format.JSON, Format.YAML) and not follow:
         terminal.say(one(collected, form))
+    elif form.for_people and not found:
+        terminal.hint("no flow is recorded that matches (the newest are kept; --since says how far back)")
 
 
 def _shown(flow: Json, form: Format) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import names, terminal
-from cli.completing import complete_pod
+from cli.completing import complete_pod, complete_pod_or_service
 from cli.document import key_of, text
 from cli.errors import DoesNotHold, NotThere
 from cli.formats import Format, one
@@ -110,7 +110,7 @@ def _header(
     "destination",
     required=True,
     metavar="NS/POD|NS/SERVICE|ADDRESS",
-    shell_complete=complete_pod,
+    shell_complete=complete_pod_or_service,
     help="Whom it calls.",
 )
 @click.option("--port", metavar="PORT", help="Number or name; not for icmp.")

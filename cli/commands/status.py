@@ -25,7 +25,7 @@ def _span(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @click.command(
     epilog=examples(
         "weft status",
-        "weft apply -f policy.yaml && weft status --wait 10   # exit 1 if not enforced everywhere by then",
+        "weft apply -f policy.yaml && weft status --wait 10    # exit 1 if late",
         "weft status -o json",
     )
 )

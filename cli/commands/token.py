@@ -25,7 +25,7 @@ def command() -> None:
     name="create",
     epilog=examples(
         "weft token create --node node-3 --ttl 1h > join-token",
-        "python -m agent --node node-3 --join-token-file join-token ...   # on the node",
+        "python -m agent --node node-3 --join-token-file join-token ...  # there",
     ),
 )
 @click.option("--node", default="", metavar="NODE", shell_complete=complete_node, help="Good for this node only.")

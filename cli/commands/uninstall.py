@@ -20,9 +20,10 @@ CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 
 @click.command(
     epilog=examples(
-        "weft uninstall                               # the lab: pods, nodes, programs, files",
+        "weft uninstall                       # the lab: pods, nodes, programs, files",
         "weft --lab second uninstall --yes",
-        "weft uninstall --instance node --state /var/lib/weft/agent --cgroup /sys/fs/cgroup/kubepods.slice",
+        "weft uninstall --instance node --state /var/lib/weft/agent \\",
+        "     --cgroup /sys/fs/cgroup/kubepods.slice",
     )
 )
 @click.option("--instance", metavar="NAME", help="A real node's agent instead of a lab: the name it was started with.")

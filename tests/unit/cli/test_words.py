@@ -33,12 +33,22 @@ def test_every_word_stands_under_a_heading_and_has_a_module() -> None:
     assert {word for words in Weft.sections.values() for word in words} == set(Weft.modules)
 
 
+def test_the_version_is_one_flag_away(weft_alone: Run) -> None:
+    assert weft_alone("--version").output == "weft 0.1.0\n"
+
+
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
-def test_every_help_teaches_by_example_and_fits(weft_alone: Run, words: tuple[str, ...]) -> None:
+def test_every_help_teaches_by_example_and_fits(
+    weft_alone: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     done = weft_alone(*words, "--help")
     assert done.exit_code == 0
     assert "Examples:\n    " in done.output
     assert "Usage: weft" in done.output
+    _usage, *others = done.output.splitlines()
+    wide = [line for line in others if len(line) > 80 or line.endswith("...")]
+    assert wide == [], "cut or wrapped on a terminal of 80 columns"
 
 
 def test_the_commands_of_the_interface_are_there() -> None:

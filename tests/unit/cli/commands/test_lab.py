@@ -44,15 +44,15 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Json]]:
     return seen
 
 
-@pytest.mark.parametrize("how", [("--lab", "green", "lab", "up", "a", "b"), ("lab", "up", "--name", "green", "a", "b")])
+@pytest.mark.parametrize("how", [("--lab", "green", "lab", "up"), ("lab", "up", "--name", "green")])
 def test_up_becomes_the_lab(weft_alone: Weft, became: list[list[str]], how: tuple[str, ...]) -> None:
-    assert weft_alone(*how).exit_code == 0
-    assert became == [["lab", "up", "--name", "green", "a", "b"]]
+    assert weft_alone(*how, "/", "/dev/null").exit_code == 0
+    assert became == [["lab", "up", "--name", "green", "/", "/dev/null"]]
 
 
 def test_workers_are_passed_on(weft_alone: Weft, became: list[list[str]]) -> None:
-    weft_alone("lab", "up", "--workers", "2", "a")
-    assert became == [["lab", "up", "--name", "default", "--workers", "2", "a"]]
+    weft_alone("lab", "up", "--workers", "2", "/dev/null")
+    assert became == [["lab", "up", "--name", "default", "--workers", "2", "/dev/null"]]
 
 
 def test_down(weft_alone: Weft, became: list[list[str]]) -> None:
@@ -126,3 +126,9 @@ def test_two_names_are_one_too_many(weft_alone: Weft, became: list[list[str]]) -
     assert weft_alone("--lab", "a", "lab", "down", "--name", "b").exit_code == 2
     assert weft_alone("--controller", "unix:/x", "lab", "down").exit_code == 2
     assert became == []
+
+
+def test_a_path_that_is_not_there_is_usage_as_for_apply(weft_alone: Weft, became: list[list[str]]) -> None:
+    done = weft_alone("lab", "up", "/no/such/file.yaml")
+    assert (done.exit_code, became) == (2, [])
+    assert "/no/such/file.yaml" in done.stderr

@@ -83,3 +83,17 @@ def test_filters_travel(weft: Weft, admin: FakeAdmin) -> None:
 def test_usage(weft: Weft, admin: FakeAdmin, wrong: tuple[str, ...]) -> None:
     assert weft("observe", *wrong).exit_code == 2
     assert admin.requests == []
+
+
+def test_silence_is_explained(weft: Weft, admin: FakeAdmin) -> None:
+    admin.flows = []
+    done = weft("observe", "--from", "shop/ghost")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.startswith("no flow is recorded that matches")
+    assert weft("observe", "-o", "jsonl").stderr == ""
+
+
+def test_a_time_that_is_none_names_its_option(weft: Weft) -> None:
+    done = weft("observe", "--since", "yesterday")
+    assert done.exit_code == 2
+    assert "Invalid value for '--since': 'yesterday'" in done.stderr
