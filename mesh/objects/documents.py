@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from mesh.objects.errors import ObjectsRefused, Problem
-from mesh.objects.kinds import MAX_DEPTH, Object, from_document
+from mesh.objects.kinds import KINDS, MAX_DEPTH, Object, from_document
 from mesh.objects.reader import Path
 
 MAX_BYTES = 8 << 20
@@ -77,14 +77,22 @@ def parse(text: str, file: str) -> tuple[Object, ...]:
 
 
 def _expanded(document: Any) -> Iterator[tuple[Any, str]]:
-    """The objects of a document and where they stand in it; an empty document has none."""
+    """The objects of a document and where they stand in it; an empty document has none.
+
+    A `List` holds whole objects. What the API itself answers is a `PodList` and the like, whose items are of that kind.
+    """
     if document is None:
         return
-    if isinstance(document, dict) and document.get("kind") == "List" and isinstance(document.get("items"), list):
-        for index, item in enumerate(document["items"]):
-            yield item, f"items[{index}]"
+    kind = document.get("kind") if isinstance(document, dict) else None
+    of = kind.removesuffix("List") if isinstance(kind, str) and kind.endswith("List") else None
+    if of is None or (of and of not in KINDS) or not isinstance(document.get("items", []), list | None):
+        yield document, ""
         return
-    yield document, ""
+    for index, item in enumerate(document.get("items") or ()):
+        if of and isinstance(item, dict):
+            item.setdefault("kind", of)
+            item.setdefault("apiVersion", KINDS[of].api_version)
+        yield item, f"items[{index}]"
 
 
 def _placed(problem: Problem, path: str) -> Problem:

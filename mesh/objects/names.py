@@ -159,13 +159,21 @@ def ip(text: str) -> str | None:
 
 
 def prefix(text: str) -> Prefix | None:
-    """The prefix, or None: `cidr` says why."""
-    if cidr(text) is not None:
-        return None
-    return ip_network(text)
+    """The prefix, without the bits behind its length; None where `loose_cidr` refuses."""
+    return ip_network(text, strict=False) if loose_cidr(text) is None else None
 
 
 def cidr(text: str) -> str | None:
+    """A prefix with no bit set behind its length."""
+    reason = loose_cidr(text)
+    wide = prefix(text)
+    if wide is not None and wide.network_address != address(text.partition("/")[0]):
+        return f"{_shown(text)} has bits set behind the prefix; write {wide}"
+    return reason
+
+
+def loose_cidr(text: str) -> str | None:
+    """A prefix that may have bits set behind its length, as Kubernetes takes it in an `ipBlock`."""
     base, slash, length = text.partition("/")
     if _is_mapped(base):
         return f"{_shown(text)} is IPv4 in IPv6 spelling; write it as IPv4"
@@ -175,9 +183,6 @@ def cidr(text: str) -> str | None:
     width = 32 if isinstance(found, IPv4Address) else 128
     if int(length) > width:
         return f"{_shown(text)}: the prefix length goes up to {width}"
-    wide = ip_network(text, strict=False)
-    if wide.network_address != found:
-        return f"{_shown(text)} has bits set behind the prefix; write {wide}"
     return None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mesh.model import Action, Direction, HttpMatch, Prefix, Protocol
-from mesh.objects.names import cidr, prefix
+from mesh.objects.names import loose_cidr, prefix
 from mesh.objects.podspec import PROTOCOLS
 from mesh.objects.reader import Reader
 from mesh.objects.selectors import LabelSelector, read_selector
@@ -87,9 +87,9 @@ def read_selecting_peer(reader: Reader) -> Peer:
 
 
 def _read_block(reader: Reader) -> IpBlock | None:
-    wide = prefix(reader.text("cidr", check=cidr)) if reader.require("cidr") else None
+    wide = prefix(reader.text("cidr", check=loose_cidr)) if reader.require("cidr") else None
     excepts = []
-    for index, text in enumerate(reader.texts("except", cidr)):
+    for index, text in enumerate(reader.texts("except", loose_cidr)):
         narrow = prefix(text)
         if narrow is None or wide is None:
             continue

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from mesh.model import Direction
+from mesh.model import Direction, Protocol
+from mesh.objects.advice import advice
 from mesh.objects.core import Namespace, Node, Pod, ServiceAccount
 from mesh.objects.errors import Problem
 from mesh.objects.kinds import Object
@@ -22,6 +23,8 @@ from mesh.objects.workloads import Deployment
 NAMESPACES_THAT_ALWAYS_EXIST = frozenset({"default", "kube-system"})
 
 Policy = NetworkPolicy | MeshPolicy
+PortName = tuple[Protocol, str]
+"""A name of a UDP port is none of TCP: the pair is what a rule or a Service looks up."""
 
 
 def check(objects: Iterable[Object]) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
@@ -32,10 +35,10 @@ def check(objects: Iterable[Object]) -> tuple[tuple[Problem, ...], tuple[Problem
     warnings: list[Problem] = []
     for item in everything:
         problems += _namespace_problems(item, known)
+        warnings += advice(item)
         match item:
             case Pod():
                 problems += _pod_problems(item, known)
-                warnings += _pod_warnings(item)
             case Deployment():
                 problems += _account_problems(item, item.template.service_account, "spec.template.spec", known)
             case NetworkPolicy() | MeshPolicy():
@@ -67,7 +70,7 @@ class _Known:
         self.accounts = {item.key for item in objects if isinstance(item, ServiceAccount)}
         self.labels: dict[str, list[dict[str, str]]] = defaultdict(list)
         """Labels of pods (also those that a Deployment will make) by namespace."""
-        self.port_names: dict[str, set[str]] = defaultdict(set)
+        self.port_names: dict[str, set[PortName]] = defaultdict(set)
         for item in objects:
             match item:
                 case Pod():
@@ -77,10 +80,12 @@ class _Known:
                 case _:
                     continue
             self.labels[item.metadata.namespace].append(dict(labels))
-            self.port_names[item.metadata.namespace].update(port.name for port in spec.ports if port.name)
+            self.port_names[item.metadata.namespace].update(
+                (port.protocol, port.name) for port in spec.ports if port.name
+            )
 
     @property
-    def every_port_name(self) -> set[str]:
+    def every_port_name(self) -> set[PortName]:
         return set().union(*self.port_names.values())
 
 
@@ -117,12 +122,6 @@ def _address_problems(objects: list[Object]) -> Iterator[Problem]:
                 yield _problem(item, "status.podIPs", f"{address} is the address of {first} already")
 
 
-def _pod_warnings(pod: Pod) -> Iterator[Problem]:
-    if pod.spec.host_network:
-        reason = "the pod has the node's identity and is no subject of policy"
-        yield _problem(pod, "spec.hostNetwork", reason)
-
-
 def _policy_warnings(policy: Policy, known: _Known) -> Iterator[Problem]:
     labels = known.labels.get(policy.metadata.namespace, [])
     if not any(policy.pod_selector.matches(one) for one in labels):
@@ -140,12 +139,14 @@ def _policy_warnings(policy: Policy, known: _Known) -> Iterator[Problem]:
         yield from _port_name_warnings(policy, word, rules, names)
 
 
-def _port_name_warnings(policy: Policy, word: str, rules: tuple[PolicyRule, ...], names: set[str]) -> Iterator[Problem]:
+def _port_name_warnings(
+    policy: Policy, word: str, rules: tuple[PolicyRule, ...], names: set[PortName]
+) -> Iterator[Problem]:
     for rule in rules:
         for number, port in enumerate(rule.ports):
-            if isinstance(port.port, str) and port.port not in names:
+            if isinstance(port.port, str) and (port.protocol, port.port) not in names:
                 field = f"spec.{word}[{rule.index}].ports[{number}].port"
-                yield _problem(policy, field, f"no pod has a port named {port.port!r} at present")
+                yield _problem(policy, field, f"no pod has a {port.protocol.name} port named {port.port!r} at present")
 
 
 def _account_warnings(policy: Policy, known: _Known) -> Iterator[Problem]:
@@ -162,6 +163,6 @@ def _account_warnings(policy: Policy, known: _Known) -> Iterator[Problem]:
 def _service_warnings(service: Service, known: _Known) -> Iterator[Problem]:
     names = known.port_names.get(service.metadata.namespace, set())
     for number, port in enumerate(service.ports):
-        if isinstance(port.target, str) and service.selector and port.target not in names:
+        if isinstance(port.target, str) and service.selector and (port.protocol, port.target) not in names:
             field = f"spec.ports[{number}].targetPort"
-            yield _problem(service, field, f"no pod has a port named {port.target!r} at present")
+            yield _problem(service, field, f"no pod has a {port.protocol.name} port named {port.target!r} at present")

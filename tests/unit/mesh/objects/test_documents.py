@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -48,6 +49,18 @@ def test_many_documents_and_lists() -> None:
     text = f"# nothing\n---\n---\n{json.dumps(many)}\n---\n{yaml.safe_dump(pod('a/c'))}"
     assert [str(item) for item in parse(text, "f.yaml")] == ["Namespace a", "Namespace b", "Pod a/c"]
     assert {item.file for item in parse(text, "f.yaml")} == {"f.yaml"}
+
+
+@pytest.mark.parametrize("items", [None, []])
+def test_a_list_may_be_empty(items: object) -> None:
+    assert parse(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}), "f.yaml") == ()
+
+
+def test_a_list_of_one_kind_as_the_api_answers_it() -> None:
+    item = {key: value for key, value in namespace("a").items() if key == "metadata"}
+    answer = {"apiVersion": "v1", "kind": "NamespaceList", "metadata": {"resourceVersion": "1"}, "items": [item]}
+    assert [str(found) for found in parse(json.dumps(answer), "f.yaml")] == ["Namespace a"]
+    assert "'ConfigMapList' is not read" in refused("{apiVersion: v1, kind: ConfigMapList, items: []}")[0]
 
 
 def test_an_item_without_a_kind_is_found_by_its_place() -> None:
@@ -146,3 +159,8 @@ def test_a_damaged_file_gives_objects_or_a_refusal(at: int, cut: int, put: str) 
         parse(VALID[:at] + put + VALID[at + cut :], "f.yaml")
     except ObjectsRefused as caught:
         assert caught.problems
+
+
+def test_manifests_of_a_real_cluster_are_taken_as_they_are() -> None:
+    taken = parse(Path(__file__).with_name("real_cluster.yaml").read_text(), "real_cluster.yaml")
+    assert [item.kind for item in taken] == ["Namespace", "Pod", "Deployment", "Service", "NetworkPolicy"]

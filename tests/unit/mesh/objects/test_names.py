@@ -51,7 +51,8 @@ def test_values() -> None:
     assert names.address("10.0.0.1") == ip_address("10.0.0.1")
     assert names.address("nonsense") is None
     assert names.prefix("10.0.0.0/8") == ip_network("10.0.0.0/8")
-    assert names.prefix("10.0.0.1/8") is None
+    assert names.prefix("10.0.0.1/8") == ip_network("10.0.0.0/8"), "bits behind the length are cut off"
+    assert names.prefix("10.0.0.0/33") is None
 
 
 def test_ipv4_in_ipv6_spelling_is_refused_by_name() -> None:

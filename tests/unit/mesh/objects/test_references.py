@@ -89,7 +89,7 @@ def test_a_pod_on_the_nodes_network_is_warned_about() -> None:
 def test_a_port_name_that_nobody_has_is_warned_about() -> None:
     rule = {"ports": [{"port": 80}, {"port": "htpp"}]}
     assert warnings(namespace(), pod(ports=[HTTP]), mesh_policy(ingress=[rule])) == [
-        "MeshPolicy shop/policy: spec.ingress[0].ports[1].port: no pod has a port named 'htpp' at present"
+        "MeshPolicy shop/policy: spec.ingress[0].ports[1].port: no pod has a TCP port named 'htpp' at present"
     ]
 
 
@@ -121,5 +121,16 @@ def test_a_target_port_that_nobody_has_is_warned_about() -> None:
         "spec": {"selector": {"app": "payments"}, "ports": [{"port": 80, "targetPort": "web"}]},
     }  # fmt: skip
     assert warnings(namespace(), pod(ports=[HTTP]), service) == [
-        "Service shop/s: spec.ports[0].targetPort: no pod has a port named 'web' at present"
+        "Service shop/s: spec.ports[0].targetPort: no pod has a TCP port named 'web' at present"
     ]
+
+
+def test_a_port_name_of_another_protocol_is_warned_about() -> None:
+    policy = network_policy(ingress=[{"ports": [{"port": "http", "protocol": "UDP"}, {"port": "http"}]}])
+    assert warnings(namespace(), pod(ports=[HTTP]), policy) == [
+        "NetworkPolicy shop/policy: spec.ingress[0].ports[0].port: no pod has a UDP port named 'http' at present"
+    ]
+
+
+def test_advice_on_single_objects_is_among_the_warnings() -> None:
+    assert len(warnings(namespace(), pod(hostPID=True))) == 1
