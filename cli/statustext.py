@@ -79,7 +79,10 @@ def status(answer: Json, *, colour: bool, width: int | None, wide: bool = False)
         lines.append(f"Source:     not read: {error}")
     counts = [f"{count} {kind}" for kind, count in table(answer, "objects").items()]
     if counts:
-        lines += textwrap.wrap(f"Objects:    {', '.join(counts)}", 80, subsequent_indent=" " * 12)
+        # A count stays on the line of its kind.
+        joined = ", ".join(count.replace(" ", "\xa0") for count in counts)
+        wrapped = textwrap.wrap(f"Objects:    {joined}", 80, subsequent_indent=" " * 12)
+        lines += [line.replace("\xa0", " ") for line in wrapped]
     if rows(answer, "nodes"):
         lines += ["", render(NODES, rows(answer, "nodes"), wide=wide, width=width, colour=colour)]
     warnings = [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -61,6 +62,9 @@ def _call(names: LabNames) -> int:
 
 def _down(names: LabNames) -> int:
     module = importlib.import_module("lab.down")
+    if os.geteuid() != 0:
+        print("lab down needs root: it stops processes and removes network namespaces and cgroups", file=sys.stderr)
+        return FAILED
     try:
         removed = module.down(names)
     except (module.StillThere, OSError) as error:

@@ -47,6 +47,8 @@ def _place(names: LabNames, target: str) -> dict[str, Any]:
     namespace, _, name = target.partition("/")
     try:
         text = (names.pod_dir(namespace, name) / "pod.json").read_text(encoding="utf-8")
+    except PermissionError:
+        _leave("lab exec needs root: it enters the pod's network namespace and cgroup", UNREACHABLE)
     except FileNotFoundError:
         _leave(f"lab {names.lab} runs no pod {target} (yet): weft lab status lists them", FAILED)
     place: dict[str, Any] = json.loads(text)

@@ -1,6 +1,7 @@
 """What `lab up` is given: files, directories (all *.yaml, *.yml, *.json below) or `-`, and what the lab adds to it.
 
-Added are a Node where none is given, and cluster DNS where the manifests do not bring a Service kube-system/kube-dns.
+Added are the Namespaces that every cluster has, a Node where none is given, and cluster DNS where the manifests do not
+bring a Service kube-system/kube-dns.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from lab.addressing import DNS4, DNS6
 from lab.podspec import DNS_IMAGE
+from mesh.objects.references import NAMESPACES_THAT_ALWAYS_EXIST
 
 SUFFIXES = (".yaml", ".yml", ".json")
 LARGEST_FILE_BYTES = 32 * 1024 * 1024
@@ -60,7 +62,11 @@ def _text(file: Path) -> str:
 def additions(present: Iterable[tuple[str, str]], zone: Path) -> list[tuple[str, str]]:
     """More (file, text), for objects given as (kind, key)."""
     held = set(present)
-    documents: list[dict[str, Any]] = []
+    documents: list[dict[str, Any]] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        for name in sorted(NAMESPACES_THAT_ALWAYS_EXIST)
+        if ("Namespace", name) not in held
+    ]
     if not any(kind == "Node" for kind, _ in held):
         documents.append({"apiVersion": "v1", "kind": "Node", "metadata": {"name": DEFAULT_NODE}})
     if ("Service", "kube-system/kube-dns") not in held:

@@ -7,12 +7,12 @@ that it once got, even where a later `apply` wrote it without them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.addressing import NoAddressLeft, NodeAddresses, allocate
-from lab.deployments import expand
+from lab.deployments import expand, owner_of
 from lab.podspec import Document, PodSpec, key_of, parse_pod
 from lab.slices import MANAGED_BY, OWNER, endpoint_slices
 from mesh.model import Address
@@ -88,6 +88,7 @@ def plan(
         if final != pods.get(key):
             write.append(final)
     write += _nodes(objects.get("Node", {}), nodes)
+    write += _deployments(objects.get("Deployment", {}), finished, ready)
     slices = endpoint_slices(objects.get("Service", {}).values(), finished.values(), ready)
     present = objects.get("EndpointSlice", {})
     write += [document for key, document in slices.items() if not _same_slice(document, present.get(key))]
@@ -172,6 +173,21 @@ def _nodes(documents: Mapping[str, Document], nodes: Mapping[str, NodeAddresses]
         final = {**document, "spec": spec, "status": status}
         if final != document:
             yield final
+
+
+def _deployments(
+    documents: Mapping[str, Document], pods: Mapping[str, Document], ready: Collection[str]
+) -> Iterable[dict[str, Any]]:
+    """Deployments whose status is not that of their pods."""
+    owned: dict[str, list[str]] = {}
+    for key, pod in pods.items():
+        owned.setdefault(f"{_split(key)[0]}/{owner_of(pod)}", []).append(key)
+    for key, document in sorted(documents.items()):
+        here = owned.get(key, [])
+        able = sum(pod in ready for pod in here)
+        status = {"replicas": len(here), "readyReplicas": able, "availableReplicas": able}
+        if document.get("status") != status:
+            yield {**document, "status": status}
 
 
 def _same_slice(wanted: Document, present: Document | None) -> bool:

@@ -30,6 +30,7 @@ from lab.zone import DOMAIN
 _ANNOUNCE_S = 15.0
 _ANNOUNCE_TRIES_S = 60.0
 _READY_WITHIN_S = 5.0
+_SILENT_PORT = "a TCP port that it declares does not listen"
 """`up` waits this long for declared ports to listen, and then says that they do not."""
 _DEATHS_THAT_FAIL = 3
 _LAST_LINES = 4
@@ -147,6 +148,7 @@ class Workload:
                 await asyncio.sleep(0.2)
             else:
                 self._announced = True
+                self._tell(message="")
                 return
 
     # -- containers ---------------------------------------------------------------------------------------------
@@ -233,11 +235,11 @@ class Workload:
         while self.facts.phase not in ("Succeeded", "Failed"):
             ready = self._is_ready()
             if ready != self.facts.ready:
-                self._tell(ready=ready, message="" if ready else "a declared port does not listen")
+                self._tell(ready=ready, message="" if ready else _SILENT_PORT)
             waited = time.monotonic() - started
             if not self.settled and (ready or waited > _READY_WITHIN_S):
                 self.settled = True
-                self._changed()
+                self._tell(message=self.facts.message or ("" if ready else _SILENT_PORT))
             await asyncio.sleep(1.0 if self.facts.ready or waited > _READY_WITHIN_S else 0.05)
 
     def _is_ready(self) -> bool:

@@ -31,7 +31,8 @@ def command(target: Target, *, form: Format) -> None:
     """
     from cli.facts import look
 
-    checks = [*merged(machine(look()), preflight()), *running(target)]
+    facts = look()
+    checks = [*merged(machine(facts), preflight()), *running(target, root=facts.user_id == 0)]
     if form.for_people:
         terminal.say(lines(checks, colour=terminal.colour()))
     elif form is Format.NAME:
@@ -63,10 +64,12 @@ def preflight() -> list[Check]:
         return [Check("agent", State.FAIL, f"{PREFLIGHT}: {said}", f"run python -m {PREFLIGHT} --json by hand")]
 
 
-def running(target: Target) -> list[Check]:
+def running(target: Target, *, root: bool = True) -> list[Check]:
     """Supervisor, controller and agents of the cluster that is meant; no lab at all is no fault."""
     if target.lab is not None and not lab_directory(target.lab).exists():
         return [Check("lab", State.OK, f"no lab {target.lab} runs here (weft lab up PATH starts one)")]
+    if not root:
+        return [Check("cluster", State.WARN, "not asked, its sockets are for root", "run this as root")]
     checks = [_supervisor(target)] if target.lab is not None else []
     from cli.client import Admin
 

@@ -17,6 +17,22 @@ def test_the_pod_s_variables_win_but_for_where_programs_are() -> None:
     assert environment(caller, place) == {"PATH": "/mine", "TERM": "xterm", "WEFT_POD": "a", "GREETING": "hello"}
 
 
+def test_without_root_it_is_said_that_root_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(lab_names, "RUN_ROOT", tmp_path)
+    names = LabNames("t")
+    names.run_dir.mkdir(parents=True)
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(SystemExit) as left:
+        execute(names, "shop/a", ["true"])
+    assert left.value.code == UNREACHABLE
+    assert "needs root" in capsys.readouterr().err
+
+
 def test_a_lab_that_is_not_up_and_a_pod_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,10 +32,12 @@ def test_an_empty_directory_is_refused(tmp_path: Path) -> None:
         read([str(tmp_path)])
 
 
-def test_a_node_and_cluster_dns_are_added_where_they_are_missing(tmp_path: Path) -> None:
+def test_namespaces_a_node_and_cluster_dns_are_added_where_they_are_missing(tmp_path: Path) -> None:
     ((file, text),) = additions([("Pod", "shop/a")], tmp_path / "zone.json")
     added = documents.parse(text, file)
     assert {(item.kind, item.key) for item in added} == {
+        ("Namespace", "default"),
+        ("Namespace", "kube-system"),
         ("Node", "node-1"),
         ("Service", "kube-system/kube-dns"),
         ("Deployment", "kube-system/kube-dns"),
@@ -43,5 +45,6 @@ def test_a_node_and_cluster_dns_are_added_where_they_are_missing(tmp_path: Path)
 
 
 def test_what_the_manifests_bring_is_left_to_them(tmp_path: Path) -> None:
-    given = [("Node", "n1"), ("Service", "kube-system/kube-dns")]
+    spaces = [("Namespace", "default"), ("Namespace", "kube-system")]
+    given = [*spaces, ("Node", "n1"), ("Service", "kube-system/kube-dns")]
     assert additions(given, tmp_path) == []

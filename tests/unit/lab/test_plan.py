@@ -125,3 +125,11 @@ def test_a_range_that_is_used_up_is_a_problem_of_that_pod_alone() -> None:
     outcome = plan(objects(pod("a"), pod("b")), {}, small, {})
     assert set(written(outcome)) == {"shop/a"}
     assert "shop/b" in outcome.problems[0]
+
+
+def test_a_deployment_says_how_many_of_its_pods_are_ready() -> None:
+    held, _ = settle(objects(deployment("web", replicas=2), pod("other")))
+    assert held["Deployment"]["shop/web"]["status"] == {"replicas": 2, "readyReplicas": 0, "availableReplicas": 0}
+    first = next(key for key in held["Pod"] if key.startswith("shop/web-"))
+    held, _ = settle(dict(held), {first: Facts(phase="Running", ready=True)})
+    assert held["Deployment"]["shop/web"]["status"]["readyReplicas"] == 1

@@ -101,6 +101,18 @@ def live(world: World, document: dict[str, Any], act: Callable[[Workload], Await
     return asyncio.run(run())
 
 
+def test_a_pod_that_is_not_ready_says_why_it_is_not_now(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.refusals = ["not synced yet"]
+    monkeypatch.setattr(lab_workload, "_READY_WITHIN_S", 0.1)
+
+    async def act(subject: Workload) -> None:
+        await until(lambda: subject.facts.message == "waits for the agent: not synced yet")
+        await until(lambda: subject.settled)
+        assert subject.facts.message == "a TCP port that it declares does not listen"
+
+    live(world, pod(), act)
+
+
 def test_nothing_runs_before_the_pod_is_enforced_and_nothing_is_left(world: World, tmp_path: Path) -> None:
     world.refusals = ["not synced yet"]
 

@@ -45,6 +45,13 @@ def test_no_lab_is_no_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert [check.state for check in doctor.running(of_lab("default"))] == [State.FAIL, State.FAIL]
 
 
+def test_without_root_the_cluster_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Sockets that are out of reach would look like a cluster that is down."""
+    monkeypatch.setattr(doctor, "lab_directory", lambda name: tmp_path)
+    (check,) = doctor.running(of_lab("default"), root=False)
+    assert (check.state, check.todo) == (State.WARN, "run this as root")
+
+
 def test_a_cluster_is_asked_whether_its_agents_are_there(admin: FakeAdmin) -> None:
     admin.status = samples.status(samples.status_node("a"), samples.status_node("b", state="away"), settled=False)
     found = {check.check: check.state for check in doctor.running(of_address(admin.address))}
