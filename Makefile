@@ -33,7 +33,7 @@ test: $(STAMP) ## everything: unit, conformance, kernel programs, lab
 	@$(PYTEST) tests --ignore tests/soak
 
 test-unit: $(STAMP) ## what needs neither root nor a kernel
-	@$(PYTEST) tests/unit tests/conformance tests/test_house.py
+	@$(PYTEST) tests/unit tests/conformance tests/test_house.py tests/test_docs.py
 
 test-root: $(STAMP) ## kernel programs and lab
 	@$(PYTEST) tests/bpf tests/lab
