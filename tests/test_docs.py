@@ -28,7 +28,7 @@ FILE = re.compile(rf"(?<![\w/.-])((?:{FOLDERS})/[\w./*-]*[\w*/])")
 MADE_LATER = {"benchmarks/results/"}
 METRIC = re.compile(r"\bweft_[a-z0-9_]+")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
-FLAGS_OF_OTHERS = {"--strict"}
+FLAGS_OF_OTHERS = {"--strict", "--provision-with"}
 
 
 def name(page: Path) -> str:
