@@ -53,7 +53,6 @@ class Link:
     key_hash: str
     features: tuple[str, ...]
     session: NodeSession
-    connected_at: float
     heard_at: float
     report: Report = field(default_factory=Report)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -105,7 +104,7 @@ class Fleet:
         if held is not None and held.revision != revision:
             held = None
         now = self._clock()
-        link = Link(node, key_hash, features, NodeSession(held), now, now)
+        link = Link(node, key_hash, features, NodeSession(held), now)
         self.links[node] = link
         return link
 

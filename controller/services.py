@@ -7,14 +7,12 @@ equal frontends.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from mesh.model import Address, PortRange
 from mesh.objects.kinds import Object
 from mesh.objects.services import EndpointSlice, Service, ServicePort
 from mesh.snapshot import Backend, Frontend
-
-Slices = Mapping[str, list[EndpointSlice]]
 
 
 def frontends(objects: Iterable[Object]) -> dict[str, Frontend]:

@@ -35,8 +35,8 @@ def command() -> None:
 def create(target: Target, *, node: str, ttl_s: int, form: Format) -> None:
     """Make a join token and print it.
 
-    It is a secret: whoever holds it can join as a node. It also carries the hash of the controller's CA, so the node
-    shows it to no one else.
+    It is a secret: whoever holds it can join as a node; with --node as that one only, and once. It also carries the
+    hash of the controller's CA, so the node shows it to no one else.
     """
     from cli.client import Admin
 

@@ -38,6 +38,9 @@ def objection_to_join(
         return f"join token {presented.name} is good for node {token.node} only, not for {node}"
     if registered is not None and registered.key_hash != key_hash:
         return f"node {node} has joined before with another key; `weft delete node {node}` frees the name"
+    if token.node and token.uses and registered is None:
+        # Whoever kept a copy of it could otherwise take the place of a node that was sent away.
+        return f"join token {presented.name} was for node {node} once, which has been deleted; make a new one"
     return None
 
 

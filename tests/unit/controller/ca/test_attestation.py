@@ -12,8 +12,9 @@ GOOD, _ = tokens.make("c")
 OTHER, _ = tokens.make("c")
 
 
-def token(*, node: str = "", expires_s: int = 100) -> StoredToken:
-    return StoredToken(name=GOOD.name, secret_hash=tokens.secret_hash(GOOD), node=node, expires_s=expires_s)
+def token(*, node: str = "", expires_s: int = 100, uses: int = 0) -> StoredToken:
+    hashed = tokens.secret_hash(GOOD)
+    return StoredToken(name=GOOD.name, secret_hash=hashed, node=node, expires_s=expires_s, uses=uses)
 
 
 def joined(key_hash: str) -> StoredNode:
@@ -37,6 +38,7 @@ def test_a_good_token_lets_a_new_node_in_and_the_same_key_again() -> None:
     assert ask() is None
     assert ask(registered=joined("key")) is None
     assert ask(held=token(node="n1")) is None
+    assert ask(held=token(node="n1", uses=1), registered=joined("key")) is None
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,7 @@ def test_a_good_token_lets_a_new_node_in_and_the_same_key_again() -> None:
         ({"now_s": 100}, "has expired"),
         ({"held": token(node="n2")}, "is good for node n2 only, not for n1"),
         ({"node": "../n1"}, "is not a node name"),
+        ({"held": token(node="n1", uses=1)}, "was for node n1 once, which has been deleted; make a new one"),
         (
             {"registered": joined("another key")},
             "node n1 has joined before with another key; `weft delete node n1` frees the name",
