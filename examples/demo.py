@@ -227,7 +227,7 @@ class Demo:
         lab = "" if self._lab == "default" else f" --lab {self._lab}"
         print("\nWhere to look next" + ("" if kept else " (make demo KEEP=1 leaves the lab up)"))
         if "VIRTUAL_ENV" not in os.environ:
-            print(f"  {'. .venv/bin/activate':<{70 + len(lab)}} # puts weft on the PATH")
+            print("  # first, to have weft on the PATH\n  . .venv/bin/activate")
         for words, why in (
             ("observe -f", "flows as they happen, with the rule that decided"),
             ("policy check --from shop/client --to shop/payments --port 8080", "what would happen, and why"),
