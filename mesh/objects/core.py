@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from mesh.model import Address, Prefix
 from mesh.objects.metadata import Head, KubeObject
-from mesh.objects.names import address, cidr, ip, prefix
+from mesh.objects.names import address, cidr, ip, prefix, usable_ip
 from mesh.objects.podspec import PodSpec, read_pod_spec
 from mesh.objects.reader import Reader
 
@@ -108,7 +108,7 @@ def read_pod(root: Reader, head: Head) -> Pod:
 
 def _read_ips(status: Reader) -> tuple[Address, ...]:
     def check(text: str) -> str | None:
-        return ip(text) if text else None
+        return usable_ip(text) if text else None
 
     first = status.text("podIP", check=check)
     listed = [item.text("ip", check=check) for item in status.each("podIPs")]

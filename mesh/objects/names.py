@@ -158,6 +158,16 @@ def ip(text: str) -> str | None:
     return None if address(text) is not None else f"{_shown(text)} is not an IPv4 or IPv6 address"
 
 
+def usable_ip(text: str) -> str | None:
+    """An address that a pod can be reached at by others."""
+    found = address(text)
+    if found is None:
+        return ip(text)
+    if found.is_loopback or found.is_unspecified or found.is_multicast or found.is_link_local:
+        return f"{_shown(text)} cannot be reached from elsewhere: loopback, unspecified, multicast or link-local"
+    return None
+
+
 def prefix(text: str) -> Prefix | None:
     """The prefix, without the bits behind its length; None where `loose_cidr` refuses."""
     return ip_network(text, strict=False) if loose_cidr(text) is None else None

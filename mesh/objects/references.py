@@ -112,14 +112,22 @@ def _account_problems(item: Object, account: str, where: str, known: _Known) -> 
 
 
 def _address_problems(objects: list[Object]) -> Iterator[Problem]:
-    owners: dict[object, Pod] = {}
-    for item in objects:
-        if not isinstance(item, Pod) or item.spec.host_network or item.finished:
-            continue
-        for address in item.ips:
+    """Identity rests on addresses: each has one owner."""
+    owners: dict[object, Object] = {}
+    for item in sorted(objects, key=lambda item: not isinstance(item, Node)):
+        match item:
+            case Node():
+                field, addresses = "status.addresses", item.addresses
+            case Pod() if not (item.spec.host_network or item.finished):
+                field, addresses = "status.podIPs", item.ips
+            case Service():
+                field, addresses = "spec.clusterIPs", item.cluster_ips
+            case _:
+                continue
+        for address in addresses:
             first = owners.setdefault(address, item)
-            if first.key != item.key:
-                yield _problem(item, "status.podIPs", f"{address} is the address of {first} already")
+            if first is not item and (first.kind, first.key) != (item.kind, item.key):
+                yield _problem(item, field, f"{address} is the address of {first} already")
 
 
 def _policy_warnings(policy: Policy, known: _Known) -> Iterator[Problem]:

@@ -75,6 +75,8 @@ def test_a_pod_that_ran_to_its_end_is_finished() -> None:
 @pytest.mark.parametrize(
     ("status", "problem"),
     [
+        ({"podIP": "127.0.0.1"}, "status.podIP: '127.0.0.1' cannot be reached from elsewhere"),
+        ({"podIP": "fe80::1"}, "status.podIP: 'fe80::1' cannot be reached from elsewhere"),
         ({"podIP": "nonsense"}, "status.podIP: 'nonsense' is not an IPv4 or IPv6 address"),
         ({"podIP": "10.0.0.2", "podIPs": [{"ip": "10.0.0.1"}]}, "status.podIP: must be the first of podIPs"),
         ({"podIPs": [{"ip": "10.0.0.1"}, {"ip": "10.0.0.2"}]}, "status.podIPs: at most one address of each family"),

@@ -35,6 +35,23 @@ def test_the_same_name_in_another_kind_or_namespace_is_no_duplicate() -> None:
     assert problems(*given) == []
 
 
+def test_an_address_has_one_owner_of_whatever_kind() -> None:
+    """A pod with a node's address would pass for the node, which may do everything."""
+    home = node()
+    home["status"] = {"addresses": [{"type": "InternalIP", "address": "10.0.0.9"}]}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "s", "namespace": "shop"},
+        "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}]},
+    }
+    found = problems(namespace(), pod("shop/a", "10.0.0.9"), pod("shop/b", "10.0.0.1"), service, home)
+    assert found == [
+        f"Pod shop/a: status.podIPs: 10.0.0.9 is the address of Node {home['metadata']['name']} already",
+        "Service shop/s: spec.clusterIPs: 10.0.0.1 is the address of Pod shop/b already",
+    ]
+
+
 def test_dangling_references_are_refused() -> None:
     assert problems(network_policy("bank/p")) == [
         "NetworkPolicy bank/p: metadata.namespace: there is no Namespace 'bank'"
