@@ -328,6 +328,7 @@ class App:
         """Nothing is detached; what is not on disk yet is written."""
         try:
             async with asyncio.timeout(STOP_S):
+                await self._enforcer.unbroken.ended()
                 await self._node.save()
         except TimeoutError:
             log.warning(line("snapshot not saved in time"))

@@ -21,6 +21,7 @@ from agent.plan import Plan
 from agent.proxyview import Former, former_after, moved_after, view
 from agent.reconcile import Outcome, Reconciler
 from agent.state import NodeState
+from agent.unbroken import Unbroken
 from mesh.snapshot import ProxyView
 
 log = logging.getLogger("enforcer")
@@ -67,6 +68,7 @@ class Enforcer:
         """Called after each change: the conntrack watch and telemetry listen."""
         self.ready = asyncio.Event()
         """Set once something may be enforced: until then the kernel keeps what an earlier process left."""
+        self.unbroken = Unbroken()
         self._next_retirement = 0.0
         self._former = Former()
         self._writer = writer
@@ -76,10 +78,14 @@ class Enforcer:
     async def change(self, update: Callable[[NodeState], NodeState], *, first: bool = False) -> Enforced:
         """Make `update(state)` the state in force. On any error the state before stays, in kernel and proxy.
 
-        `first`: this change brings what makes enforcing possible; others wait for it.
+        `first`: this change brings what makes enforcing possible; others wait for it. Once begun a change is carried to
+        its end, also where the caller is cancelled.
         """
         if not first:
             await self.ready.wait()
+        return await self.unbroken.run(self._change(update))
+
+    async def _change(self, update: Callable[[NodeState], NodeState]) -> Enforced:
         async with self._lock:
             started = self._clock()
             state = update(self.state)
@@ -87,7 +93,7 @@ class Enforcer:
             want = await self.in_writer(lambda: desired(state, self.numbers, self.want))
             plan = await self.in_writer(lambda: self.reconciler.prepare(want))
             former = former_after(self._former, plan.renamed, self.state, want.identities)
-            former = moved_after(former, plan.moved, want.ipcache)
+            former = moved_after(former, plan.moved | plan.departed, want.ipcache)
             await self._tell_proxy(view(state, want, self.numbers, former))
             outcome = await self._execute(plan, want)
             self.state, self.want, self._former = state, want, former
@@ -103,7 +109,7 @@ class Enforcer:
         except Exception:
             if self.want is not None:
                 # what moved is as it was: the proxy has believed otherwise since it heard of the change
-                self._former = moved_after(self._former, plan.moved, self.want.ipcache)
+                self._former = moved_after(self._former, plan.moved | plan.departed, self.want.ipcache)
                 await self._tell_proxy(view(self.state, self.want, self.numbers, self._former))
             raise
 

@@ -12,6 +12,7 @@ from agent.datapath.interface import Datapath, DatapathError
 from agent.enforcer import Enforcer
 from agent.errors import AgentError
 from agent.journal import line
+from agent.state import LocalEndpoint
 
 log = logging.getLogger("heal")
 
@@ -28,14 +29,14 @@ class Healer:
         *,
         uplinks: tuple[str, ...],
         cgroup: str,
-        remove: Callable[[str], Awaitable[None]],
+        remove: Callable[[LocalEndpoint], Awaitable[None]],
     ) -> None:
         self._enforcer = enforcer
         self._datapath = datapath
         self._uplinks = uplinks
         self._cgroup = cgroup
         self._remove = remove
-        self._missed: dict[str, int] = {}
+        self._missed: dict[LocalEndpoint, int] = {}
         self.repaired = 0
         self.warnings: tuple[str, ...] = ()
 
@@ -54,20 +55,24 @@ class Healer:
         addresses = podnetns.node_addresses()
         if addresses != self._enforcer.state.node_addresses:
             await self._enforcer.change(lambda state: replace(state, node_addresses=addresses))
-        pods = sorted(self._enforcer.reconciler.realized.hooks)
-        guests = sorted(self._enforcer.reconciler.realized.guests)
-        uplinks = [index for index, name in podnetns.interfaces().items() if name in self._uplinks]
-        lost = await self._enforcer.in_writer(
-            lambda: self._datapath.hooks_missing(pods=pods, uplinks=uplinks, guests=guests)
-        )
+        lost = await self._enforcer.in_writer(self._mend)
         self.warnings = tuple(f"hook was gone or replaced, and is repaired: {text}" for text in lost)
         if lost:
             log.warning(line("hooks were gone or replaced", hooks="; ".join(lost)))
-            await self._enforcer.in_writer(lambda: self._repair(pods, guests, uplinks))
             self.repaired += len(lost)
 
+    def _mend(self) -> list[str]:
+        """In the writer's thread, so that no pod comes, leaves or changes sides meanwhile. Says what was missing."""
+        realized = self._enforcer.reconciler.realized
+        pods, guests = sorted(realized.hooks), sorted(realized.guests)
+        uplinks = [index for index, name in podnetns.interfaces().items() if name in self._uplinks]
+        lost = self._datapath.hooks_missing(pods=pods, uplinks=uplinks, guests=guests)
+        if lost:
+            self._repair(pods, guests, uplinks)
+        return lost
+
     def _repair(self, pods: list[int], guests: list[int], uplinks: list[int]) -> None:
-        """In the writer's thread. Each is asked by itself, so only what is broken is touched."""
+        """Each is asked by itself, so only what is broken is touched."""
         for index in pods:
             if podnetns.interface_exists(index) and self._datapath.hooks_missing(pods=[index], uplinks=[]):
                 self._datapath.attach_pod(index)
@@ -82,11 +87,11 @@ class Healer:
     async def _departed(self) -> None:
         """Pods whose interface is gone although nobody said so."""
         existing = podnetns.interfaces()
-        missed: dict[str, int] = {}
-        for key, endpoint in self._enforcer.state.local.items():
+        missed: dict[LocalEndpoint, int] = {}
+        for endpoint in self._enforcer.state.local.values():
             if existing.get(endpoint.ifindex) != endpoint.host_ifname:
-                missed[key] = self._missed.get(key, 0) + 1
+                missed[endpoint] = self._missed.get(endpoint, 0) + 1
         self._missed = missed
-        for key in [key for key, count in missed.items() if count >= GONE_LOOKS]:
-            log.warning(line("pod left without a word", pod=key))
-            await self._remove(key)
+        for endpoint in [endpoint for endpoint, count in missed.items() if count >= GONE_LOOKS]:
+            log.warning(line("pod left without a word", pod=endpoint.key))
+            await self._remove(endpoint)

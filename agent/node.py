@@ -69,6 +69,11 @@ class Node:
         return self._enforcer.state.snapshot.revision
 
     async def take_news(self, news: list[NodeSnapshot | Delta]) -> None:
+        await self._enforcer.unbroken.run(self._take_news(news))
+
+    async def _take_news(self, news: list[NodeSnapshot | Delta]) -> None:
+        """In one piece: the mark on disk, the change, and the mark's end."""
+
         def update(held: NodeState) -> NodeState:
             for item in news:
                 held = state.receive(held, item)
@@ -164,7 +169,7 @@ class Node:
         key = f"{namespace}/{name}"
         try:
             async with asyncio.timeout(wait):
-                await self._attach(key, request)
+                await self._enforcer.unbroken.run(self._attach(key, request))
                 life = await self._endpoints.settled(key)
         except TimeoutError as error:
             raise EndpointRefused(
@@ -212,18 +217,27 @@ class Node:
         log.info(line("pod attached", pod=key, id=local.id, interface=host_ifname))
 
     async def _endpoint_remove(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """`host_ifname` or `netns` say which attachment is meant: a late call about an old one takes no newer away."""
         key = f"{text_of(request, 'namespace', longest=63)}/{text_of(request, 'pod', longest=253)}"
-        known = key in self._enforcer.state.local
-        if known:
-            await self.remove(key)
-        return {"removed": known}
+        held = self._enforcer.state.local.get(key)
+        for name in ("host_ifname", "netns"):
+            if held is not None and name in request and text_of(request, name) != getattr(held, name):
+                held = None
+        if held is not None:
+            await self.remove(held)
+        return {"removed": held is not None}
 
-    async def remove(self, key: str) -> None:
+    async def remove(self, gone: LocalEndpoint) -> None:
         """The pod has left: entries, hooks and tracked flows go."""
-        await self._enforcer.change(lambda now: state.detach(now, key))
-        self._endpoints.remove(key)
+        await self._enforcer.unbroken.run(self._remove(gone))
+
+    async def _remove(self, gone: LocalEndpoint) -> None:
+        await self._enforcer.change(lambda now: state.detach(now, gone))
+        if gone.key in self._enforcer.state.local:
+            return
+        self._endpoints.remove(gone.key)
         self._save_endpoints()
-        log.info(line("pod detached", pod=key))
+        log.info(line("pod detached", pod=gone.key))
 
     async def _endpoint_list(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         return endpoint_rows(self._enforcer, self._endpoints)

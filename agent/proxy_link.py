@@ -200,7 +200,7 @@ class ProxyLink:
         try:
             async with asyncio.timeout(SWAP_S):
                 await worker.tell(view)
-        except (TimeoutError, ChannelClosed) as error:
+        except (TimeoutError, ChannelClosed, ValueError) as error:
             why = str(error) or f"did not swap within {SWAP_S} s"
             log.warning(line("worker cut off", pid=worker.pid, revision=view.revision, why=why))
             self._cut_off(worker)
@@ -235,6 +235,7 @@ class ProxyLink:
             await asyncio.sleep(0.25)
             if self.workers:
                 self._since_none = time.monotonic()
+                await self._become(True)  # also where it came while the kernel was being told otherwise
             elif time.monotonic() - self._since_none > self._grace_s:
                 await self._become(False)
                 if self._listeners is not None:
@@ -261,8 +262,11 @@ class ProxyLink:
             await self._converse(worker)
         except ChannelClosed as error:
             log.info(line("worker gone", pid=worker.pid, why=error))
-        except (AgentError, codec.CodecError, TimeoutError) as error:
+        except (AgentError, codec.CodecError, OSError, ValueError, TimeoutError) as error:
             log.warning(line("worker refused", pid=worker.pid, why=str(error) or "said nothing in time"))
+        except ExceptionGroup as group:
+            # of `_converse`: whatever one worker says or takes, it is that worker's end and not the agent's
+            log.error(line("worker cut off", pid=worker.pid, why=repr(group.exceptions[0])))
         finally:
             self._workers.discard(worker)
             channel.close()

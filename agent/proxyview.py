@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.datapath.tables import IpcacheEntry, IpcacheKey
 from agent.desired import Desired, Numbers
-from agent.moves import host_prefix
+from agent.moves import Cover
 from agent.state import NodeState
 from mesh.model import Address, DirectionPolicy, Grant, Identity, IdentityId, PolicySet, ResolvedRule
 from mesh.snapshot import PodEndpoint, ProxyView
@@ -30,7 +30,8 @@ class Former:
     identities: Mapping[IdentityId, Identity] = field(default_factory=dict)
     """What the former ones were, for the log."""
     moved: Mapping[Address, IdentityId] = field(default_factory=dict)
-    """Addresses that changed their identity, oldest first: always with the one that they have now."""
+    """Addresses that changed or lost their identity, oldest first: always with the one that they have now. One that
+    nobody has is remembered too, for whoever gets it next must not be judged as the one before."""
 
 
 def former_after(
@@ -57,13 +58,10 @@ def former_after(
 
 
 def moved_after(former: Former, changed: frozenset[Address], ipcache: Mapping[IpcacheKey, IpcacheEntry]) -> Former:
-    """Add `changed`; say of all that moved what `ipcache` says, and nothing of addresses that nobody has any more."""
-    moved: dict[Address, IdentityId] = {}
-    for address in (*(held for held in former.moved if held not in changed), *sorted(changed, key=int)):
-        entry = ipcache.get(IpcacheKey(host_prefix(address)))
-        if entry is not None:
-            moved[address] = IdentityId(entry.identity)
-    return replace(former, moved=dict(list(moved.items())[-MOVED:]))
+    """Add `changed`; say of all that moved what `ipcache` says."""
+    cover = Cover(ipcache)
+    addresses = [*(held for held in former.moved if held not in changed), *sorted(changed, key=int)][-MOVED:]
+    return replace(former, moved={address: IdentityId(cover.of(address)) for address in addresses})
 
 
 def view(state: NodeState, want: Desired, numbers: Numbers, former: Former) -> ProxyView:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.datapath.interface import Datapath, DatapathError, MapFull
-from agent.datapath.tables import NodeConfig
+from agent.datapath.tables import EndpointEntry, NodeConfig
 from agent.desired import Desired
-from agent.plan import Hooks, Plan, Step, plan
+from agent.plan import EPOCH_MASK, Hooks, Plan, Step, plan
 from agent.policysets import keys_of
 from agent.realized import TABLES, Realized
 from mesh.model import Address, PolicyKey, PolicySet
@@ -202,7 +202,11 @@ class Reconciler:
             self.realized.delete(name, key)
 
     def _restore(self, name: str, before: Mapping[Any, Any]) -> None:
-        self._put(name, {key: value for key, value in before.items() if value is not None})
+        """An epoch that packets may have seen is not given twice: flows of that moment must be asked again, too."""
+        was = {key: value for key, value in before.items() if value is not None}
+        if name == "endpoint":
+            was = {key: _after(self.realized.get(name, key), value) for key, value in was.items()}
+        self._put(name, was)
         self._delete(name, [key for key, value in before.items() if value is None])
 
     def _hooks(self, step: Hooks) -> None:
@@ -245,3 +249,10 @@ class Reconciler:
                 self._explain_until.pop(pair, None)
             else:
                 self._explain_until.setdefault(pair, now + EXPLAIN_S)
+
+
+def _after(tried: EndpointEntry | None, was: EndpointEntry) -> EndpointEntry:
+    """`was` again, under an epoch of its own where `tried` had another one."""
+    if tried is None or tried.epoch == was.epoch:
+        return was
+    return replace(was, epoch=(tried.epoch + 1) & EPOCH_MASK)

@@ -84,5 +84,8 @@ def attach(state: NodeState, endpoint: LocalEndpoint) -> NodeState:
     return replace(state, local={**state.local, endpoint.key: endpoint})
 
 
-def detach(state: NodeState, key: str) -> NodeState:
-    return replace(state, local={held: endpoint for held, endpoint in state.local.items() if held != key})
+def detach(state: NodeState, gone: LocalEndpoint) -> NodeState:
+    """Without this very attachment. Another one of the same pod's name has come since: it stays."""
+    if state.local.get(gone.key) != gone:
+        return state
+    return replace(state, local={key: endpoint for key, endpoint in state.local.items() if key != gone.key})

@@ -12,6 +12,7 @@ import pytest
 
 from agent import podnetns
 from agent.heal import Healer
+from agent.state import LocalEndpoint
 from tests.support import nodes
 from tests.unit.agent.test_enforcer import made, take
 
@@ -40,8 +41,8 @@ def test_a_hook_that_is_gone_comes_back_and_is_reported(
         enforcer, datapath, _ = made(tmp_path, writer)
         await enforcer.change(take, first=True)
 
-        async def remove(key: str) -> None:
-            raise AssertionError(key)
+        async def remove(gone: LocalEndpoint) -> None:
+            raise AssertionError(gone)
 
         healer = Healer(enforcer, datapath, uplinks=("eth0",), cgroup="/cg", remove=remove)
         await healer.look()
@@ -67,8 +68,8 @@ def test_the_hook_of_a_pod_that_is_not_enrolled_is_healed_too(
         left = replace(enforcer.state.snapshot, endpoints={"shop/a": guest})
         await enforcer.change(lambda state: replace(state, snapshot=left))
 
-        async def remove(key: str) -> None:
-            raise AssertionError(key)
+        async def remove(gone: LocalEndpoint) -> None:
+            raise AssertionError(gone)
 
         healer = Healer(enforcer, datapath, uplinks=(), cgroup="/cg", remove=remove)
         await healer.look()
@@ -88,8 +89,8 @@ def test_a_pod_whose_interface_stays_away_has_left(
         await enforcer.change(take, first=True)
         removed: list[str] = []
 
-        async def remove(key: str) -> None:
-            removed.append(key)
+        async def remove(gone: LocalEndpoint) -> None:
+            removed.append(gone.key)
 
         healer = Healer(enforcer, datapath, uplinks=(), cgroup="/cg", remove=remove)
         del machine[11]

@@ -29,7 +29,9 @@ def test_map_rows_are_key_and_value_in_the_words_of_other_listings() -> None:
     datapath = FakeDatapath()
     datapath.tables.ipcache.put(IpcacheKey(nodes.prefix("10.0.0.1/32")), IpcacheEntry(256))
     rows, _ = map_rows(datapath.tables, "ipcache")
-    assert rows == [{"key": {"prefixBits": 128, "addr": "10.0.0.1"}, "value": {"identity": 256, "flags": 0}}]
+    assert rows == [
+        {"key": {"prefixBits": 128, "addr": "10.0.0.1"}, "value": {"identity": 256, "flags": 0, "ifindex": 0}}
+    ]
     datapath.tables.policy.put(
         PolicyKey(set=1, identity=256, direction=1, protocol=6, port=80, port_bits=16), PolicyEntry(flags=2, rules=7)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -73,6 +74,60 @@ def test_add_answers_when_the_pod_is_enforced(tmp_path: Path, writer: ThreadPool
         await node.take_news([diff(SNAPSHOT, with_b())])
         assert await adding == {"id": 2, "state": "enforced", "ifindex": 12}
         assert datapath.tables.endpoint.get(2).policy_set != 0
+
+    asyncio.run(story())
+
+
+def test_a_late_word_about_an_old_attachment_takes_no_newer_one_away(
+    tmp_path: Path, writer: ThreadPoolExecutor
+) -> None:
+    """A runtime may say that the old sandbox is gone after it has announced the new one."""
+
+    async def story() -> None:
+        node, enforcer, datapath = node_on(tmp_path, writer)
+        await node.take_news([with_b(1)])
+        await node.calls()["endpoint.add"](ADD)
+        late = {"namespace": "shop", "pod": "b", "netns": "/run/netns/old"}
+        assert await node.calls()["endpoint.remove"](late) == {"removed": False}
+        await node.remove(replace(enforcer.state.local["shop/b"], ifindex=11))
+        assert ("tc_from_pod", 12) in datapath.attached
+        assert enforcer.endpoints.life("shop/b").value == "enforced"
+        now = {"namespace": "shop", "pod": "b", "netns": "/run/netns/b"}
+        assert await node.calls()["endpoint.remove"](now) == {"removed": True}
+        assert ("tc_from_pod", 12) not in datapath.attached
+
+    asyncio.run(story())
+
+
+def test_news_that_nobody_waits_for_any_more_come_into_force_whole(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
+    """The stream breaks in the middle: kernel, state and the mark beside the snapshot must agree."""
+
+    async def story() -> None:
+        node, enforcer, datapath = node_on(tmp_path, writer)
+        await node.take_news([SNAPSHOT])
+        await node.save()
+        entered, go_on = threading.Event(), threading.Event()
+        table = datapath.tables.ipcache
+        working = table.put_many
+
+        def slow(entries: Any) -> None:
+            entered.set()
+            go_on.wait(5)
+            working(entries)
+
+        table.put_many = slow
+        taking = asyncio.ensure_future(node.take_news([diff(SNAPSHOT, with_b())]))
+        await until(entered.is_set)
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        assert is_outrun(tmp_path / "snapshot.pb"), "a restart now must not believe the snapshot on disk"
+        go_on.set()
+        await enforcer.unbroken.ended()
+        assert node.revision() == 2
+        assert is_outrun(tmp_path / "snapshot.pb")
+        await node.save()
+        assert not is_outrun(tmp_path / "snapshot.pb")
 
     asyncio.run(story())
 

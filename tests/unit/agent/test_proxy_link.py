@@ -52,6 +52,7 @@ class Told:
         self.view = VIEW
         self.up: list[bool] = []
         self.flows: list[FlowRecord] = []
+        self.takes: Callable[[FlowRecord], None] = self.flows.append
         self.lost = 0
         self.offered: list[tuple[socket.socket, socket.socket]] = []
         self.refuses = False
@@ -102,7 +103,7 @@ async def running(path: Path, port: int, told: Told, grace_s: float = 60.0) -> A
     link = ProxyLink(
         path, node="node-1", port=port, mark=0x20, grace_s=grace_s,
         redirect_fd=lambda: os.open(os.devnull, os.O_RDONLY), offer=told.offer, ready=ready, view=lambda: told.view,
-        set_up=told.set_up, take_flow=told.flows.append, lost_flows=told.lose,
+        set_up=told.set_up, take_flow=told.takes, lost_flows=told.lose,
     )  # fmt: skip
     link.open()
     task = asyncio.ensure_future(link.run())
@@ -276,6 +277,55 @@ def test_without_a_proxy_for_longer_than_the_grace_the_kernel_is_told_and_the_qu
             await worker.swap()
             await until(lambda: told.up == [False, True])
             worker.channel.close()
+
+    play(story)
+
+
+def test_a_worker_that_comes_while_the_kernel_is_told_that_there_is_none_is_told_as_well(
+    tmp_path: Path, port: int
+) -> None:
+    async def story() -> None:
+        told = Told()
+        writing, go_on = asyncio.Event(), asyncio.Event()
+
+        async def set_up(up: bool) -> None:
+            if not up:
+                writing.set()
+                await go_on.wait()
+            told.up.append(up)
+
+        told.set_up = set_up  # type: ignore[method-assign]
+        async with running(tmp_path / "p", port, told, grace_s=0.0):
+            await writing.wait()
+            worker = await Worker.connect(tmp_path / "p")
+            listeners.close_all((await worker.welcome())[1])
+            await worker.swap()
+            go_on.set()
+            await until(lambda: told.up[-1:] == [True])
+            assert told.up == [False, True]
+            worker.channel.close()
+
+    play(story)
+
+
+def test_what_one_worker_says_ends_that_worker_alone(tmp_path: Path, port: int) -> None:
+    async def story() -> None:
+        told = Told()
+
+        def take(flow: FlowRecord) -> None:
+            raise ValueError("an address that is none")
+
+        told.takes = take
+        async with running(tmp_path / "p", port, told) as link:
+            for _ in range(2):
+                worker = await Worker.connect(tmp_path / "p")
+                listeners.close_all((await worker.welcome())[1])
+                await worker.swap()
+                await until(lambda: link.workers == 1)
+                batch = pb.FlowBatch(flows=[codec.flow_to_pb(record(EVENT, names()))])
+                await worker.channel.send(pb.FromProxy(flows=batch).SerializeToString())
+                await until(lambda: link.workers == 0)
+                worker.channel.close()
 
     play(story)
 

@@ -71,7 +71,9 @@ def test_an_address_whose_identity_changed_is_told_with_the_one_it_has_now() -> 
 def test_an_address_that_moved_is_never_told_with_an_identity_that_it_lost() -> None:
     ip = nodes.address("10.9.1.1")
     former = moved_after(Former(), frozenset({ip}), cache(("10.9.1.1", 257)))
-    assert moved_after(former, frozenset(), cache()).moved == {}
+    nobody = moved_after(former, frozenset(), cache())
+    assert nobody.moved == {ip: 0}
+    assert moved_after(nobody, frozenset(), cache(("10.9.1.1", 300))).moved == {ip: 300}, "nor as the one before"
     assert moved_after(former, frozenset(), cache(("10.9.1.1", 300))).moved == {ip: 300}
 
 

@@ -46,5 +46,6 @@ def test_attach_and_detach_leave_the_old_state_alone() -> None:
     attached = attach(empty, nodes.local("a", 1, 11))
     assert list(attached.local) == ["shop/a"]
     assert empty.local == {}
-    assert detach(attached, "shop/a").local == {}
+    assert detach(attached, nodes.local("a", 1, 11)).local == {}
+    assert detach(attached, nodes.local("a", 1, 12)) is attached, "another attachment of that name has come since"
     assert attached.policy_subject("shop/a") == HELD.endpoints["shop/a"]
