@@ -183,12 +183,7 @@ class Worker:
         self.heads.forget_verdicts()
         self.counters.revision = view.revision
         for client in list(self.clients):
-            client.facts = self._authorizer.current(client.facts)
-            pair = self._authorizer.pair(client.facts)
-            client.reauthorize(pair)
-            if pair.blocked is not None:
-                for upstream in client.shelf.idle:
-                    self.reset(upstream.pipe)
+            self._renew(client)
         if first:
             # What stands now lives as long as the process. Later garbage is mostly freed by its last reference;
             # the default threshold would walk the kept heads every few hundred requests (measured: half of a
@@ -197,6 +192,15 @@ class Worker:
             gc.freeze()
             gc.set_threshold(GARBAGE_OBJECTS, 20, 100)
         self._accept_if_ready()
+
+    def _renew(self, client: ClientConnection) -> None:
+        """Judge it by the newest view from here on; cut it where no request can pass any more."""
+        client.facts = self._authorizer.current(client.facts)
+        pair = self._authorizer.pair(client.facts)
+        client.reauthorize(pair)
+        if pair.blocked is not None:
+            for upstream in client.shelf.idle:
+                self.reset(upstream.pipe)
 
     def _accept_if_ready(self) -> None:
         if self._origins is not None and self._authorizer.view is not None and not self.draining:
@@ -250,6 +254,7 @@ class Worker:
             self.counters.accepted += 1
             self.counters.open_clients += 1
             self.clients.add(protocol.core)
+            self._renew(protocol.core)  # a view that came meanwhile did not find it among the clients
         finally:
             self._arriving -= 1
             self._tell_if_empty()

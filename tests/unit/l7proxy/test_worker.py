@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from l7proxy.config import ProxyConfig
 from l7proxy.core.limits import Limits
+from l7proxy.worker import Worker
 from tests.support.proxy import (
     FACTS,
     OK,
+    FixedOrigins,
+    PlainDialer,
     Upstream,
     ingress,
     prefix,
@@ -33,6 +39,21 @@ def until(what: object, seconds: float = 5.0) -> None:
     while not what():
         assert time.monotonic() < end, "it did not come"
         time.sleep(0.005)
+
+
+def with_worker(act: Callable[[Worker], Awaitable[None]]) -> None:
+    """A worker on a loop of the test's own: what happens between two turns of it is up to the test."""
+
+    async def run() -> None:
+        worker = Worker(ProxyConfig(agent_socket=Path("/nowhere"), drain_s=0))
+        async with asyncio.TaskGroup() as tasks:
+            worker.start(tasks)
+            worker.adopt([], FixedOrigins(FACTS), PlainDialer(("127.0.0.1", 1)), own=False)
+            await act(worker)
+            worker.stop()
+            await worker.until_stopped()
+
+    asyncio.run(run())
 
 
 def test_connection_without_a_record_is_reset() -> None:
@@ -87,6 +108,21 @@ def test_policy_that_forbids_all_resets_idle_connections_on_both_sides() -> None
         with pytest.raises(ConnectionResetError):
             made.recv(1)
         until(lambda: ends == [b"reset"])
+
+
+def test_connection_that_is_being_accepted_while_the_view_changes_is_judged_by_the_new_one() -> None:
+    async def act(worker: Worker) -> None:
+        worker.swapped(ONLY_API)
+        ours, theirs = socket.socketpair()
+        with ours:
+            serving = asyncio.ensure_future(worker._serve(theirs, FACTS))
+            await asyncio.sleep(0)  # it has a pair, and waits for its transport
+            worker.swapped(view(ingress(rule(http=(prefix("/other"),))), 2))
+            await serving
+            (client,) = worker.clients
+            assert client.pair.revision == 2
+
+    with_worker(act)
 
 
 def test_drain_answers_what_is_in_flight_and_closes_the_rest() -> None:
