@@ -301,8 +301,11 @@ class ClientConnection:
         else:
             self.phase = ANSWER
         idle = self.shelf.idle
-        if idle and not self.retried:
-            upstream = self.upstream = idle.pop()
+        while idle and not self.retried:
+            upstream = idle.pop()
+            if upstream.pipe.is_closing():
+                continue  # its server has closed it, which is told in the next turn of the loop
+            self.upstream = upstream
             upstream.reused = True
             upstream.begin(self, head_only=head.method == b"HEAD")
             upstream.pipe.write(head.forward)

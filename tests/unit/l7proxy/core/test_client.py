@@ -34,6 +34,18 @@ def test_connection_to_the_upstream_is_used_again() -> None:
     assert play.sent == response() * 3
 
 
+def test_connection_to_the_upstream_that_is_closing_is_not_used_again() -> None:
+    play = Play()
+    play.ask(get())
+    play.respond(response())
+    play.site.upstreams[0][1].close()
+    post = get("/", "Content-Length: 1", method="POST") + b"x"
+    play.ask(post)
+    assert play.site.upstreams[1][1].sent == post
+    play.respond(response())
+    assert play.sent == response() * 2
+
+
 def test_denied_request_gets_403_that_names_nothing_and_goes_nowhere() -> None:
     play = Play(ONLY_API)
     play.ask(get("/admin"))
