@@ -195,12 +195,18 @@ class Worker:
 
     def _renew(self, client: ClientConnection) -> None:
         """Judge it by the newest view from here on; cut it where no request can pass any more."""
-        client.facts = self._authorizer.current(client.facts)
-        pair = self._authorizer.pair(client.facts)
-        client.reauthorize(pair)
+        facts = self._authorizer.current(client.facts)
+        pair = self._authorizer.pair(facts)
+        left = client.shelf
+        if facts.pool_key != left.key:
+            client.shelf = self._running_pool().shelf(facts.pool_key)
         if pair.blocked is not None:
-            for upstream in client.shelf.idle:
+            for upstream in (*left.idle, *client.shelf.idle):
                 self.reset(upstream.pipe)
+        if client.shelf is not left:
+            self._running_pool().leave(left)
+        client.facts = facts
+        client.reauthorize(pair)
 
     def _accept_if_ready(self) -> None:
         if self._origins is not None and self._authorizer.view is not None and not self.draining:

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from l7proxy.config import ProxyConfig
 from l7proxy.core.limits import Limits
 from l7proxy.worker import Worker
+from mesh.model import IdentityId
 from tests.support.proxy import (
     FACTS,
     OK,
@@ -123,6 +125,20 @@ def test_connection_that_is_being_accepted_while_the_view_changes_is_judged_by_t
             assert client.pair.revision == 2
 
     with_worker(act)
+
+
+def test_upstream_connections_are_kept_for_a_client_whose_identity_changed() -> None:
+    with proxied() as (proxy, _), proxy.connect() as made:
+        made.sendall(GET)
+        read_until(made, b"ok")
+        moved = {ip_address(FACTS.source_ip): IdentityId(999)}
+        proxy.swap(replace(view(ingress(rule(http=(prefix("/api"),))), 2), moved=moved))
+        for _ in range(3):
+            made.sendall(GET)
+            read_until(made, b"ok")
+        assert proxy.worker.counters.upstream_opened == 2  # one for each of the two that it was
+        assert [len(shelf.idle) for shelf in proxy.worker._running_pool()._shelves.values()] == [1, 1]
+        assert [shelf.users for shelf in proxy.worker._running_pool()._shelves.values()] == [0, 1]
 
 
 def test_drain_answers_what_is_in_flight_and_closes_the_rest() -> None:
