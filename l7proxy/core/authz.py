@@ -249,22 +249,41 @@ class Authorizer:
         self._pairs: dict[tuple[object, ...], Pair] = {}
         self._memory = VerdictMemory()
         self._moved: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
+        """Address -> number of the pod of this node that has it."""
 
     def swap(self, view: ProxyView) -> None:
         self.view = view
+        self._numbers = {
+            str(address): number for number, endpoint in view.endpoints.items() for address, _ in endpoint.addresses
+        }
         self._moved = {str(address): int(identity) for address, identity in view.moved.items()}
         self._pairs = {}
         self._memory = VerdictMemory()
 
     def current(self, facts: ConnectionFacts) -> ConnectionFacts:
-        """The same with the identities that both addresses have now."""
-        if not self._moved:
-            return facts
+        """The same with what is known of both addresses now: their identities, and the pod where an end was enrolled
+        after the connection began. A number that the record has stays: who has the address later is another pod."""
         source = self._moved.get(facts.source_ip, facts.source_identity)
         destination = self._moved.get(facts.destination_ip, facts.destination_identity)
-        if (source, destination) == (facts.source_identity, facts.destination_identity):
+        source_endpoint = facts.source_endpoint or self._numbers.get(facts.source_ip, 0)
+        destination_endpoint = facts.destination_endpoint or self._numbers.get(facts.destination_ip, 0)
+        if (source, destination, source_endpoint, destination_endpoint) == (
+            facts.source_identity,
+            facts.destination_identity,
+            facts.source_endpoint,
+            facts.destination_endpoint,
+        ):
             return facts
-        return replace(facts, source_identity=source, destination_identity=destination)
+        return replace(
+            facts,
+            source_identity=source,
+            destination_identity=destination,
+            source_endpoint=source_endpoint,
+            destination_endpoint=destination_endpoint,
+            egress=facts.egress or source_endpoint != facts.source_endpoint,
+            ingress=facts.ingress or destination_endpoint != facts.destination_endpoint,
+        )
 
     def pair(self, facts: ConnectionFacts) -> Pair:
         """Only after the first view has come: without one nothing can be authorised, so nothing is accepted."""

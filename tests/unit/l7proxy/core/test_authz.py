@@ -170,6 +170,39 @@ def test_a_connection_is_judged_by_the_identity_that_its_address_has_now() -> No
     assert authorizer.pair(facts).blocked is None
 
 
+def test_an_end_that_is_enrolled_later_is_asked_from_then_on() -> None:
+    """The record says who was enrolled when the connection began, the view who is now."""
+    only_api = ingress(rule(http=(prefix("/api"),)))
+    now = view(only_api, egress=only_api)
+    known = now.endpoints
+    authorizer = Authorizer()
+    for number, facts in (
+        (2, replace(FACTS, egress=True, ingress=False, destination_endpoint=0)),
+        (1, replace(FACTS, source_endpoint=0)),
+    ):
+        open_end = {k: v for k, v in known.items() if k != number}
+        authorizer.swap(replace(now, endpoints=open_end))
+        assert authorizer.current(facts) is facts
+        authorizer.swap(now)
+        enrolled = authorizer.current(facts)
+        assert (enrolled.source_endpoint, enrolled.destination_endpoint) == (1, 2)
+        assert (enrolled.egress, enrolled.ingress) == (True, True)
+        pair = authorizer.pair(facts)
+        assert judge(pair, get("/secret")).denied
+        assert not judge(pair, get("/api")).denied
+        # the pod is gone, or enrolled no more: nobody knows which
+        authorizer.swap(replace(now, endpoints=open_end))
+        assert authorizer.pair(enrolled).blocked is not None
+
+
+def test_an_address_that_another_pod_has_now_is_not_the_pod_of_the_record() -> None:
+    authorizer = Authorizer()
+    authorizer.swap(ALLOW_ALL)
+    former = replace(FACTS, destination_endpoint=9)
+    assert authorizer.current(former) is former
+    assert authorizer.pair(former).blocked is not None
+
+
 def rules(names: str) -> st.SearchStrategy[ResolvedRule]:
     ref = st.sampled_from(names).map(lambda name: RuleRef(policy=f"t/{name}", kind="MeshPolicy", rule="ingress[0]"))
     peers = st.sampled_from([None, frozenset({CLIENT}), frozenset({SERVER}), frozenset({IdentityId(999)})])
