@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -39,6 +40,9 @@ TICK_S = 0.25
 CHECK_EVERY_TICKS = 4
 FLUSH_EVERY_TICKS = 2
 GARBAGE_OBJECTS = 50_000
+LOOK_S = 0.005
+"""For how long connections are looked at in one go after the view changed. All of them, 20,000, take well under a
+second."""
 
 
 class Worker:
@@ -52,6 +56,7 @@ class Worker:
         self.clock = clock
         self.now = clock()
         self.draining = False
+        self.generation = 0
         self.node = ""
         self.clients: set[ClientConnection] = set()
         self._config = config
@@ -65,6 +70,9 @@ class Worker:
         self._empty = asyncio.Event()
         """Set while no connection is open or arriving."""
         self._empty.set()
+        self._unseen: deque[ClientConnection] = deque()
+        """Not looked at since the view changed, longest first."""
+        self._looking: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._listeners = Listeners(self._on_accepted, self._on_exhausted)
         self._link = AgentLink(config.agent_socket, self, lambda: self._listeners.descriptors, workers=config.workers)
@@ -177,13 +185,17 @@ class Worker:
         self._accept_if_ready()
 
     def swapped(self, view: ProxyView) -> None:
-        """A new revision is in force from here on: for the next request of every connection, and for idle ones now."""
+        """A new view is in force from here on: no request is judged by another. Connections that it forbids are sought
+        and cut a few milliseconds at a time, so that the others are served meanwhile, however many there are."""
         first = self._authorizer.view is None
         self._authorizer.swap(view)
+        self.generation = self._authorizer.generation
         self.heads.forget_verdicts()
         self.counters.revision = view.revision
-        for client in list(self.clients):
-            self._renew(client)
+        self._unseen = deque(dict.fromkeys((*self._unseen, *self.clients)))
+        self._look()
+        if self._unseen and self._tasks is not None and (self._looking is None or self._looking.done()):
+            self._looking = self._tasks.create_task(self._look_on(), name="look for forbidden connections")
         if first:
             # What stands now lives as long as the process. Later garbage is mostly freed by its last reference;
             # the default threshold would walk the kept heads every few hundred requests (measured: half of a
@@ -193,20 +205,20 @@ class Worker:
             gc.set_threshold(GARBAGE_OBJECTS, 20, 100)
         self._accept_if_ready()
 
-    def _renew(self, client: ClientConnection) -> None:
-        """Judge it by the newest view from here on; cut it where no request can pass any more."""
-        facts = self._authorizer.current(client.facts)
-        pair = self._authorizer.pair(facts)
-        left = client.shelf
-        if facts.pool_key != left.key:
-            client.shelf = self._running_pool().shelf(facts.pool_key)
-        if pair.blocked is not None:
-            for upstream in (*left.idle, *client.shelf.idle):
-                self.reset(upstream.pipe)
-        if client.shelf is not left:
-            self._running_pool().leave(left)
-        client.facts = facts
-        client.reauthorize(pair)
+    def _look(self) -> None:
+        end = self.clock() + LOOK_S
+        while self._unseen:
+            client = self._unseen.popleft()
+            if client in self.clients and client.pair.generation != self.generation:
+                self.renew(client)
+                if self.clock() >= end:
+                    return
+
+    async def _look_on(self) -> None:
+        """A view that comes meanwhile puts all others behind those that wait already: nobody is passed over."""
+        while self._unseen:
+            await asyncio.sleep(0)
+            self._look()
 
     def _accept_if_ready(self) -> None:
         if self._origins is not None and self._authorizer.view is not None and not self.draining:
@@ -260,7 +272,7 @@ class Worker:
             self.counters.accepted += 1
             self.counters.open_clients += 1
             self.clients.add(protocol.core)
-            self._renew(protocol.core)  # a view that came meanwhile did not find it among the clients
+            self.renew(protocol.core)  # a view that came meanwhile did not find it among the clients
         finally:
             self._arriving -= 1
             self._tell_if_empty()
@@ -281,6 +293,20 @@ class Worker:
         log.error("no file descriptors left: raise the limit (ulimit -n, LimitNOFILE); new connections wait")
 
     # ---- Site ------------------------------------------------------------------------------------------------
+
+    def renew(self, client: ClientSide) -> None:
+        facts = self._authorizer.current(client.facts)
+        pair = self._authorizer.pair(facts)
+        left = client.shelf
+        if facts.pool_key != left.key:
+            client.shelf = self._running_pool().shelf(facts.pool_key)
+        if pair.blocked is not None:
+            for upstream in (*left.idle, *client.shelf.idle):
+                self.reset(upstream.pipe)
+        if client.shelf is not left:
+            self._running_pool().leave(left)
+        client.facts = facts
+        client.reauthorize(pair)
 
     def open(self, client: ClientSide) -> None:
         self._running_pool().open(client)

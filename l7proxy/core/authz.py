@@ -9,27 +9,25 @@ A verdict also counts how often it was given, by status; `tally.Tallies` turns t
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from l7proxy.core.facts import ConnectionFacts
+from l7proxy.core.prepared import Prepared
 from l7proxy.core.refusal import RequestRefused
 from l7proxy.core.request_head import RequestHead
 from mesh.model import (
     Decision,
     Direction,
     DirectionPolicy,
-    FlowQuery,
     HttpRequest,
     IdentityId,
     Layer,
-    Protocol,
     RuleRef,
     Verdict,
 )
-from mesh.policy.decide import combine, decide
-from mesh.policy.http import AmbiguousPath, HttpHalf, normalize_path, prepare
+from mesh.policy.decide import combine
+from mesh.policy.http import AmbiguousPath, HttpHalf, normalize_path
 from mesh.snapshot import PodEndpoint, ProxyView
 
 _NOBODY: tuple[RuleRef, ...] = ()
@@ -106,7 +104,7 @@ class VerdictMemory:
 
 
 class Pair:
-    """Verdicts for one source, destination and port, under one view."""
+    """Verdicts for one source, destination and port, under one view: `generation` says whether it is the newest."""
 
     __slots__ = (
         "_halves",
@@ -116,13 +114,23 @@ class Pair:
         "blocked",
         "destination",
         "facts",
+        "generation",
         "revision",
         "service",
         "source",
     )
 
-    def __init__(self, facts: ConnectionFacts, view: ProxyView, memory: VerdictMemory | None = None) -> None:
+    def __init__(
+        self,
+        facts: ConnectionFacts,
+        view: ProxyView,
+        memory: VerdictMemory | None = None,
+        prepared: Prepared | None = None,
+        generation: int = 0,
+    ) -> None:
+        prepared = prepared or Prepared()
         self.facts = facts
+        self.generation = generation
         self._memory = memory or VerdictMemory()
         self.revision = view.revision
         self.source: PodEndpoint | None = view.endpoints.get(facts.source_endpoint)
@@ -135,9 +143,8 @@ class Pair:
         if not facts.egress and not facts.ingress:
             self.blocked = Blocked(direction=Direction.INGRESS, rules=_NOBODY, reason="no-policy")
         if self.blocked is None:
-            self._prepare(chosen)
-        names = {name for policy in chosen.values() if policy is not None for name in _headers_in(policy)}
-        self._values = _finder(names)
+            self._prepare(chosen, prepared)
+        self._values = prepared.finder(*(policy for policy in chosen.values() if policy is not None))
 
     def _policy(self, direction: Direction, view: ProxyView) -> DirectionPolicy | None:
         """What is to be enforced in one direction; None where that is nothing. An unknown endpoint blocks."""
@@ -151,34 +158,23 @@ class Pair:
             return None
         return policy.towards(direction) if endpoint.enforced else None
 
-    def _prepare(self, chosen: dict[Direction, DirectionPolicy | None]) -> None:
-        """Ask without a request first: a pair that L4 forbids may not speak at all."""
+    def _prepare(self, chosen: dict[Direction, DirectionPolicy | None], prepared: Prepared) -> None:
+        """Look at what is settled without a request first: a pair that L4 forbids may not speak at all."""
         facts = self.facts
-        source, destination = IdentityId(facts.source_identity), IdentityId(facts.destination_identity)
-        asked = decide(
-            FlowQuery(
-                source=source,
-                destination=destination,
-                protocol=Protocol.TCP,
-                port=facts.destination_port,
-                same_pod=self._same_pod(),
-            ),
-            egress=chosen[Direction.EGRESS],
-            ingress=chosen[Direction.INGRESS],
-        )
-        if asked.verdict is not Verdict.ALLOW:
-            direction, reason = _denied_where(asked)
-            self.blocked = Blocked(direction=direction, rules=asked.decided_by, reason=reason)
+        if self._same_pod():
             return
-        for direction, said in ((Direction.EGRESS, asked.egress), (Direction.INGRESS, asked.ingress)):
+        for direction, peer in (
+            (Direction.EGRESS, facts.destination_identity),
+            (Direction.INGRESS, facts.source_identity),
+        ):
             policy = chosen[direction]
-            if said is None or policy is None:
-                continue
-            if not said.needs_l7:
-                self._halves[direction] = HttpHalf(settled=said)
-                continue
-            peer = destination if direction is Direction.EGRESS else source
-            self._halves[direction] = prepare(policy, peer, Protocol.TCP, facts.destination_port)
+            if policy is not None:
+                self._halves[direction] = prepared.half(policy, IdentityId(peer), facts.destination_port)
+        settled = {direction: half.settled for direction, half in self._halves.items()}
+        if any(said is not None and said.verdict is not Verdict.ALLOW for said in settled.values()):
+            decision = combine(settled.get(Direction.EGRESS), settled.get(Direction.INGRESS))
+            direction, reason = _denied_where(decision)
+            self.blocked = Blocked(direction=direction, rules=decision.decided_by, reason=reason)
 
     def _same_pod(self) -> bool:
         facts = self.facts
@@ -246,20 +242,25 @@ class Authorizer:
 
     def __init__(self) -> None:
         self.view: ProxyView | None = None
+        self.generation = 0
+        """How many views there were. Not their revision: what changes on the node alone does not change that."""
         self._pairs: dict[tuple[object, ...], Pair] = {}
         self._memory = VerdictMemory()
+        self._prepared = Prepared()
         self._moved: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
         """Address -> number of the pod of this node that has it."""
 
     def swap(self, view: ProxyView) -> None:
         self.view = view
+        self.generation += 1
         self._numbers = {
             str(address): number for number, endpoint in view.endpoints.items() for address, _ in endpoint.addresses
         }
         self._moved = {str(address): int(identity) for address, identity in view.moved.items()}
         self._pairs = {}
         self._memory = VerdictMemory()
+        self._prepared = Prepared()
 
     def current(self, facts: ConnectionFacts) -> ConnectionFacts:
         """The same with what is known of both addresses now: their identities, and the pod where an end was enrolled
@@ -306,7 +307,7 @@ class Authorizer:
         if pair is None:
             if len(self._pairs) >= self.PAIRS:
                 self._pairs = {}
-            pair = self._pairs[key] = Pair(facts, self.view, self._memory)
+            pair = self._pairs[key] = Pair(facts, self.view, self._memory, self._prepared, self.generation)
         return pair
 
 
@@ -323,16 +324,3 @@ def _told(request: HttpRequest) -> HttpRequest:
     if not request.headers and len(request.path) <= VerdictMemory.LONGEST:
         return request
     return replace(request, headers=(), path=request.path[: VerdictMemory.LONGEST])
-
-
-def _headers_in(policy: DirectionPolicy) -> set[str]:
-    return {header.name.lower() for rule in policy.rules for match in rule.http or () for header in match.headers}
-
-
-def _finder(names: set[str]) -> re.Pattern[bytes] | None:
-    """Finds the fields that some rule looks at, names in any case, dash or underscore. No user's pattern gets in."""
-    if not names:
-        return None
-    spelt = (re.escape(name.encode("ascii", "replace").replace(b"_", b"-")) for name in sorted(names))
-    either = b"|".join(name.replace(rb"\-", b"[-_]") for name in spelt)
-    return re.compile(rb"(?i:\r\n(" + either + rb")):([^\r\n]*)")

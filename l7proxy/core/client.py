@@ -173,6 +173,11 @@ class ClientConnection:
             self.site.counters.reset_by_policy += 1
             self._abort("policy-changed")
 
+    def _renewed(self) -> bool:
+        """Ask under the newest view from here on. False: that forbids all, and the connection was cut."""
+        self.site.renew(self)
+        return self.phase != GONE
+
     def check(self, now: float) -> None:
         """Called about once a second: is anything overdue?"""
         limits, quiet = self.site.limits, now - self.active
@@ -259,8 +264,11 @@ class ClientConnection:
         return self._take(known, len(raw))
 
     def _take(self, known: KnownRequest, size: int) -> None:
-        """A request that is clear: judge it."""
-        self.started = self.site.clock()
+        """A request that is clear: judge it by the newest view."""
+        site = self.site
+        if self.pair.generation != site.generation and not self._renewed():
+            return None
+        self.started = site.clock()
         head = self.head = known.head
         self.bytes_in = size
         self.bytes_out = 0
@@ -324,7 +332,9 @@ class ClientConnection:
             self.witness = ChunkedWitness(head.forward, response=False)
 
     def connected(self, upstream: UpstreamSide) -> None:
-        """The upstream that `obtain` promised."""
+        """The upstream that `open` promised. Policy may have changed meanwhile: nothing goes where it forbids all."""
+        if self.phase != GONE and self.pair.generation != self.site.generation:
+            self.site.renew(self)
         head = self.head
         if head is None or self.phase not in (BODY, ANSWER) or self.upstream is not None:
             self.site.release(upstream)
@@ -462,6 +472,8 @@ class ClientConnection:
 
     def _retry(self, head: RequestHead) -> None:
         """Once, on a connection of its own, under the policy of now: the first may have ended because that changed."""
+        if self.pair.generation != self.site.generation and not self._renewed():
+            return
         self.retried = True
         self.site.counters.upstream_retries += 1
         verdict = self.verdict = self.pair.judge(head)

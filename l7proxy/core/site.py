@@ -28,8 +28,13 @@ class Site(Protocol):
     now: float
     """The same, some hundred milliseconds old: what deadlines are measured with."""
     draining: bool
+    generation: int
+    """Of the newest view, see `authz.Authorizer`. A pair of another one must not judge a request."""
     record: Recorder | None
     """Writes the access log; None where it is off."""
+
+    def renew(self, client: ClientSide) -> None:
+        """Bring its facts, pair and shelf to the newest view; cut it where no request can pass any more."""
 
     def open(self, client: ClientSide) -> None:
         """Connect to where the client meant to; `client.connected` or `client.unconnected` is called later."""

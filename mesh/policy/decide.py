@@ -18,13 +18,13 @@ from mesh.model import (
     ReservedIdentity,
     Verdict,
 )
-from mesh.policy.http import prepare
+from mesh.policy.http import HttpHalf, prepare
 from mesh.policy.reasons import allowed, denied
 
 _HOST = IdentityId(ReservedIdentity.HOST)
 _UNKNOWN = IdentityId(ReservedIdentity.UNKNOWN)
-_ALWAYS = HalfDecision(verdict=Verdict.ALLOW, layer=Layer.L3L4, needs_l7=False)
-_NEVER = HalfDecision(verdict=Verdict.DENY, layer=Layer.L3L4, needs_l7=False)
+_ALWAYS = HttpHalf(settled=HalfDecision(verdict=Verdict.ALLOW, layer=Layer.L3L4, needs_l7=False))
+_NEVER = HttpHalf(settled=HalfDecision(verdict=Verdict.DENY, layer=Layer.L3L4, needs_l7=False))
 
 
 def decide(query: FlowQuery, *, egress: DirectionPolicy | None, ingress: DirectionPolicy | None) -> Decision:
@@ -39,13 +39,16 @@ def decide(query: FlowQuery, *, egress: DirectionPolicy | None, ingress: Directi
 
 
 def _half(query: FlowQuery, policy: DirectionPolicy | None, peer: IdentityId) -> HalfDecision | None:
-    if policy is None:
-        return None
+    return None if policy is None else half(policy, peer, query.protocol, query.port).decide(query.request)
+
+
+def half(policy: DirectionPolicy, peer: IdentityId, protocol: int, port: int) -> HttpHalf:
+    """One direction's verdict on a peer and a port, to be asked about requests."""
     if peer == _HOST:
         return _ALWAYS
     if peer == _UNKNOWN:
         return _NEVER
-    return prepare(policy, peer, query.protocol, query.port).decide(query.request)
+    return prepare(policy, peer, protocol, port)
 
 
 def combine(egress: HalfDecision | None, ingress: HalfDecision | None, *, request_seen: bool = True) -> Decision:

@@ -68,6 +68,7 @@ class FakeSite:
         self.tallies = Tallies(self.counters)
         self.now = 1000.0
         self.draining = False
+        self.authorizer = Authorizer()
         self.record: Recorder | None = None
         self.at_once = at_once
         self.waiting: list[ClientSide] = []
@@ -77,6 +78,13 @@ class FakeSite:
 
     def clock(self) -> float:
         return self.now
+
+    @property
+    def generation(self) -> int:
+        return self.authorizer.generation
+
+    def renew(self, client: ClientSide) -> None:
+        client.reauthorize(self.authorizer.pair(client.facts))
 
     def open(self, client: ClientSide) -> None:
         self.waiting.append(client)
@@ -115,7 +123,7 @@ class Play:
         facts: ConnectionFacts = FACTS,
     ) -> None:
         self.site = FakeSite(limits, at_once=at_once)
-        self.authorizer = Authorizer()
+        self.authorizer = self.site.authorizer
         self.authorizer.swap(view)
         self.pipe = FakePipe()
         self.facts = replace(facts, source_port=40001)
@@ -123,9 +131,12 @@ class Play:
             self.site, self.pipe, self.authorizer.pair(self.facts), self.facts, self.site.shelf
         )
 
-    def swap(self, view: ProxyView) -> None:
+    def swap(self, view: ProxyView, *, look: bool = True) -> None:
+        """`look`: at the connection too, as the worker does after a while."""
+        self.site.heads.forget_verdicts()
         self.authorizer.swap(view)
-        self.client.reauthorize(self.authorizer.pair(self.facts))
+        if look:
+            self.site.renew(self.client)
 
     def ask(self, data: bytes) -> None:
         self.client.feed(data)

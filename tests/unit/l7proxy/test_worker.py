@@ -7,14 +7,17 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from ipaddress import ip_address
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from l7proxy.config import ProxyConfig
+from l7proxy.core.client import ClientConnection
 from l7proxy.core.limits import Limits
 from l7proxy.worker import Worker
 from mesh.model import IdentityId
+from tests.support.playbook import FakePipe
 from tests.support.proxy import (
     FACTS,
     OK,
@@ -43,11 +46,11 @@ def until(what: object, seconds: float = 5.0) -> None:
         time.sleep(0.005)
 
 
-def with_worker(act: Callable[[Worker], Awaitable[None]]) -> None:
+def with_worker(act: Callable[[Worker], Awaitable[None]], *, clock: Callable[[], float] = time.monotonic) -> None:
     """A worker on a loop of the test's own: what happens between two turns of it is up to the test."""
 
     async def run() -> None:
-        worker = Worker(ProxyConfig(agent_socket=Path("/nowhere"), drain_s=0))
+        worker = Worker(ProxyConfig(agent_socket=Path("/nowhere"), drain_s=0), clock=clock)
         async with asyncio.TaskGroup() as tasks:
             worker.start(tasks)
             worker.adopt([], FixedOrigins(FACTS), PlainDialer(("127.0.0.1", 1)), own=False)
@@ -125,6 +128,53 @@ def test_connection_that_is_being_accepted_while_the_view_changes_is_judged_by_t
             assert client.pair.revision == 2
 
     with_worker(act)
+
+
+def idle_client(worker: Worker, port: int) -> ClientConnection:
+    facts = replace(FACTS, destination_port=port)
+    shelf = worker._running_pool().shelf(facts.pool_key)
+    client = ClientConnection(worker, FakePipe(), worker._authorizer.pair(facts), facts, shelf)
+    worker.clients.add(client)
+    return client
+
+
+def cut(clients: list[ClientConnection]) -> int:
+    return sum(client.pipe.is_closing() for client in clients)
+
+
+def test_forbidden_connections_are_sought_a_while_at_a_time() -> None:
+    """Here each look at a connection takes as long as may be spent in one go."""
+    turns = count()
+
+    async def act(worker: Worker) -> None:
+        worker.swapped(ONLY_API)
+        clients = [idle_client(worker, 8000 + number) for number in range(5)]
+        worker.swapped(view(ingress(), 2))
+        assert cut(clients) == 1
+        assert worker.generation == worker._authorizer.generation  # in force for all requests at once
+        await asyncio.sleep(0)  # the task begins, and lets the loop go first
+        for done in (1, 2, 3, 4, 5):
+            assert cut(clients) == done
+            await asyncio.sleep(0)
+        assert worker.counters.reset_by_policy == 5
+        worker.clients.clear()
+
+    with_worker(act, clock=lambda: float(next(turns)))
+
+
+def test_views_that_come_fast_pass_nobody_over() -> None:
+    turns = count()
+
+    async def act(worker: Worker) -> None:
+        worker.swapped(ONLY_API)
+        clients = [idle_client(worker, 8000 + number) for number in range(5)]
+        for revision in range(5):
+            worker.swapped(view(ingress(), 2 + revision))  # never a turn of the loop between
+        assert cut(clients) == 5
+        assert worker.counters.reset_by_policy == 5
+        worker.clients.clear()
+
+    with_worker(act, clock=lambda: float(next(turns)))
 
 
 def test_upstream_connections_are_kept_for_a_client_whose_identity_changed() -> None:

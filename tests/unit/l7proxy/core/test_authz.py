@@ -152,6 +152,16 @@ def test_pairs_are_shared_and_forgotten_with_their_revision() -> None:
     assert authorizer.pair(FACTS).revision == 2
 
 
+def test_a_view_of_the_same_revision_is_another_one() -> None:
+    """What changes on the node alone, as who is attached, comes without a new revision."""
+    authorizer = Authorizer()
+    authorizer.swap(ALLOW_ALL)
+    pair = authorizer.pair(FACTS)
+    assert pair.generation == authorizer.generation
+    authorizer.swap(ALLOW_ALL)
+    assert pair.generation != authorizer.generation == authorizer.pair(FACTS).generation
+
+
 def test_a_connection_is_judged_by_the_identity_that_its_address_has_now() -> None:
     """The record says what the caller was when it connected; its labels may have changed since."""
     authorizer = Authorizer()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from l7proxy.core.authz import Pair, Permit
 from l7proxy.core.limits import Limits
 from mesh.model import Action
+from mesh.snapshot import ProxyView
 from tests.support.playbook import Play, get, response
 from tests.support.proxy import FACTS, header, ingress, prefix, rule, statuses, view
 
@@ -109,6 +110,62 @@ def test_policy_change_leaves_an_idle_connection_that_may_still_speak() -> None:
     assert not play.pipe.over
     play.ask(get("/api"))
     assert statuses(play.sent) == [403]
+
+
+ONLY_OTHER = view(ingress(rule(http=(prefix("/other"),))), 2)
+
+
+def test_request_is_judged_by_the_newest_view_before_anybody_looked_at_its_connection() -> None:
+    play = Play(ONLY_API)
+    play.ask(get("/api"))
+    play.respond(response())
+    play.swap(ONLY_OTHER, look=False)
+    play.ask(get("/api"))
+    play.ask(get("/other"))
+    play.respond(response())
+    assert statuses(play.sent) == [200, 403, 200]
+    assert play.forwarded == get("/api") + get("/other")
+
+
+def test_request_on_a_connection_that_is_forbidden_by_now_cuts_it_and_goes_nowhere() -> None:
+    play = Play(ONLY_API)
+    play.swap(NOTHING, look=False)
+    play.ask(get("/api") + get("/api"))
+    assert play.site.resets == [play.pipe]
+    assert play.site.counters.reset_by_policy == 1
+    assert (play.sent, play.site.upstreams) == (b"", [])
+
+
+def test_request_that_waits_for_its_upstream_goes_nowhere_once_the_pair_is_forbidden() -> None:
+    play = Play(ONLY_API, at_once=False)
+    play.ask(get("/api"))
+    play.swap(NOTHING, look=False)
+    play.site.connect()
+    assert play.site.resets == [play.pipe]
+    assert play.forwarded == b""
+    assert play.site.counters.allowed == {0: 1}
+
+
+@pytest.mark.parametrize(("now", "seen"), [(ONLY_OTHER, [200, 403]), (NOTHING, [200])])
+def test_retry_asks_under_the_newest_view(now: ProxyView, seen: list[int]) -> None:
+    play = Play(ONLY_API)
+    play.ask(get("/api"))
+    play.respond(response())
+    play.ask(get("/api"))
+    play.swap(now, look=False)
+    play.site.upstreams[0][0].lost(orderly=True)
+    assert statuses(play.sent) == seen
+    assert len(play.site.upstreams) == 1
+    assert play.pipe.aborted is (now is NOTHING)
+
+
+def test_client_that_has_gone_is_not_renewed() -> None:
+    play = Play(ONLY_API, at_once=False)
+    play.ask(get("/api"))
+    play.client.lost()
+    play.swap(ONLY_OTHER, look=False)
+    play.site.connect()
+    assert play.client.pair.revision == 1
 
 
 def test_body_that_looks_like_a_request_stays_a_body() -> None:

@@ -12,4 +12,6 @@ def test_worker_and_fake_are_sites() -> None:
     """What the core asks of a site is there in both; mypy holds the types."""
     sites: list[Site] = [FakeSite(), Worker(ProxyConfig(agent_socket=Path("/nowhere")))]
     for site in sites:
-        assert all(hasattr(site, name) for name in (*Site.__annotations__, "open", "release", "discard", "reset"))
+        assert all(
+            hasattr(site, name) for name in (*Site.__annotations__, "renew", "open", "release", "discard", "reset")
+        )
