@@ -36,6 +36,7 @@ from agent.node import Node
 from agent.proxy_link import ProxyLink
 from agent.reading import Durations, Reading
 from agent.reconcile import Reconciler
+from agent.shares import usual_flows_per_pod
 from agent.state import LocalEndpoint, NodeState, attach
 from agent.sync import Sync
 from mesh.layouts import CONFIG_PROXY_UP
@@ -60,7 +61,7 @@ class Machine:
     checks: Callable[[], list[dict[str, Any]]]
 
 
-def node_config(config: AgentConfig) -> NodeConfig:
+def node_config(config: AgentConfig, ct_entries: int) -> NodeConfig:
     metrics_port = host_port(config.metrics, "--metrics")[1] if config.metrics is not None else 0
     return NodeConfig(
         flags=CONFIG_PROXY_UP,
@@ -76,6 +77,7 @@ def node_config(config: AgentConfig) -> NodeConfig:
         tcp_closing_s=10,
         udp_s=60,
         icmp_s=30,
+        flows_per_pod=config.flows_per_pod or usual_flows_per_pod(ct_entries),
     )
 
 
@@ -89,9 +91,10 @@ class App:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="map-writer")
         self._endpoints = Endpoints(config.state / "endpoints.json")
         restored = self._restore_records()
+        settled = node_config(config, self._datapath.tables.conntrack.max_entries)
         self._reconciler = Reconciler(
             self._datapath,
-            node_config(config),
+            settled,
             first_epoch=lambda: int(time.time()) & 0xFFFF_FFFF,
             interface_exists=podnetns.interface_exists,
             next_set=self._endpoints.reserved_set,
@@ -103,7 +106,9 @@ class App:
         self._enforcer = Enforcer(state, self._reconciler, self._endpoints, self._writer)
         self._flows = FlowLog()
         self._events = EventReader(self._datapath, self._names, self._flows, config.node)
-        self._conntrack = ConntrackWatch(self._enforcer, self._datapath.tables.conntrack, destroy=machine.destroy)
+        self._conntrack = ConntrackWatch(
+            self._enforcer, self._datapath.tables, flows_per_pod=settled.flows_per_pod, destroy=machine.destroy
+        )
         self._proxy = ProxyLink(
             config.state / "proxy.sock",
             node=config.node,
@@ -309,6 +314,7 @@ class App:
             gauges=self._datapath.gauges(),
             pressure=self._datapath.map_pressure(),
             conntrack_entries=self._conntrack.entries,
+            conntrack_fullest=self._conntrack.fullest(),
             conntrack_collected=self._conntrack.collected,
             sockets_destroyed=self._conntrack.destroyed,
             revision=self._node.revision(),

@@ -37,6 +37,8 @@ class AgentConfig:
     proxy_grace_s: float
     """How long connections wait for a proxy that has gone before they are reset."""
     log_level: str
+    flows_per_pod: int = 0
+    """Tracked flows that one pod may open, and as many again that it may receive; 0: a share of the map."""
     map_entries: tuple[tuple[str, int], ...] = ()
     """Other sizes of maps than the usual ones, by the map's name."""
 
@@ -94,6 +96,10 @@ def _parser() -> argparse.ArgumentParser:
         "--map-entries", action="append", default=[], metavar="MAP=N",
         help="size of a kernel map, as in policy=524288: more for a large node, less to save memory",
     )  # fmt: skip
+    run.add_argument(
+        "--flows-per-pod", type=int, default=0, metavar="N",
+        help="tracked flows that one pod may open, and as many that it may receive (default: a quarter of map ct)",
+    )  # fmt: skip
     run.add_argument("--log-level", choices=LEVELS, default="info")
     uninstall = commands.add_parser("uninstall", help="detach and remove everything of one instance")
     uninstall.add_argument("--instance", default="node")
@@ -118,6 +124,10 @@ def parse(arguments: Sequence[str]) -> AgentConfig | UninstallConfig:
         host_port(found.metrics, "--metrics")
     if not 0 <= found.proxy_grace <= 3600:
         raise ConfigRefused(f"--proxy-grace: {found.proxy_grace} must be from 0 to 3600 seconds")
+    if not 0 <= found.flows_per_pod <= LARGEST_MAP:
+        raise ConfigRefused(
+            f"--flows-per-pod: {found.flows_per_pod} must be from 1 to {LARGEST_MAP}, or 0: the default"
+        )
     return AgentConfig(
         node=found.node,
         controller=found.controller,
@@ -130,5 +140,6 @@ def parse(arguments: Sequence[str]) -> AgentConfig | UninstallConfig:
         metrics=found.metrics,
         proxy_grace_s=found.proxy_grace,
         log_level=found.log_level,
+        flows_per_pod=found.flows_per_pod,
         map_entries=_map_entries(found.map_entries),
     )

@@ -1,4 +1,5 @@
-"""Walks the conntrack map: collects dead entries, ends flows that policy no longer allows but on which no packet comes.
+"""Walks the conntrack map: collects dead entries, ends flows that policy no longer allows but on which no packet comes,
+and tells the kernel how much of its share each pod has given back.
 
 The kernel asks policy again with the next packet of a flow whose epoch is old. A flow that is idle would live on, so
 after each flip its socket in the pod is destroyed (SOCK_DESTROY in the pod's namespace), which resets both ends. The
@@ -10,16 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from agent.datapath.conntrack import sweep
-from agent.datapath.interface import DatapathError, Table
-from agent.datapath.tables import CtEntry, CtKey, EndpointEntry
+from agent.datapath.interface import DatapathError, Tables
+from agent.datapath.tables import CtKey, EndpointEntry, EndpointFreed, EndpointSpent
 from agent.enforcer import Enforced, Enforcer
 from agent.evaluate import Condemned, Question, condemned
 from agent.journal import line
 from agent.moves import Cover
+from agent.shares import Held, freed, held_by_pod
 from mesh.model import Address, Direction
 
 log = logging.getLogger("conntrack")
@@ -29,6 +31,8 @@ AFTER_CHANGE_S = 0.2
 """From a flip to the first walk: packets in flight settle most flows meanwhile."""
 AGAIN_S = 0.6
 """A second walk finds flows whose entry was written by a packet that raced with the flip."""
+NEARLY = 0.9
+"""Share of a pod's share from which on it is worth a warning."""
 
 Destroy = Callable[[str, int, Address, int, Address, int], bool]
 """Network namespace, protocol, the pod's own address and port, the peer's. False: no such socket."""
@@ -38,22 +42,29 @@ class ConntrackWatch:
     def __init__(
         self,
         enforcer: Enforcer,
-        table: Table[CtKey, CtEntry],
+        tables: Tables,
         *,
+        flows_per_pod: int,
         destroy: Destroy,
         in_thread: Callable[[Callable[[], Any]], Awaitable[Any]] = asyncio.to_thread,
     ) -> None:
         self._enforcer = enforcer
-        self._table = table
+        self._table = tables.conntrack
+        self._spent = tables.spent
+        self._freed = tables.freed
+        self._flows_per_pod = flows_per_pod
         self._destroy = destroy
         self._in_thread = in_thread
         self._wanted = asyncio.Event()
         self._forget: dict[int, int] = {}
         self._departed: dict[Address, int] = {}
         self._condemned: set[CtKey] = set()
+        self._written: dict[int, EndpointFreed] = {}
         self.entries = 0
         self.collected = 0
         self.destroyed = 0
+        self.held: dict[int, Held] = {}
+        """By endpoint: what was charged to each at the last walk."""
 
     def changed(self, enforced: Enforced) -> None:
         """After a change: flows of flipped endpoints are looked for, and those of removed ones and of lost peers.
@@ -91,10 +102,13 @@ class ConntrackWatch:
 
     async def walk(self) -> list[Condemned]:
         """One pass. Returns the flows that had to be ended."""
-        flows = await self._in_thread(lambda: list(self._table.items()))
-        self.entries = len(flows)
         realized = self._enforcer.reconciler.realized
         endpoints = dict(realized.endpoint)
+        owners = {key.address: number for key, number in realized.endpoint_by_address.items()}
+        # Read before the entries: what begins meanwhile is then counted, perhaps twice, but never missed.
+        spent = await self._in_thread(lambda: self._read_spent(endpoints.keys() | self._written.keys()))
+        flows = await self._in_thread(lambda: list(self._table.items()))
+        self.entries = len(flows)
         forget, self._forget = self._forget, {}
         departed, self._departed = self._departed, {}
         found = sweep(flows, now_ns=_now_ns(), epochs={number: entry.epoch for number, entry in endpoints.items()})
@@ -108,22 +122,57 @@ class ConntrackWatch:
             doomed = await self._in_thread(lambda: condemned(found.stale, self._question(endpoints)))
             doomed = [item for item in doomed if item.key not in dead and item.key not in settled]
         remove = {key: entry.created_ns for key, entry in flows if key in dead or key in settled}
+        removed: set[CtKey] = set()
         if remove:
-            self.collected += await self._in_thread(lambda: self._remove(remove))
+            removed = await self._in_thread(lambda: self._remove(remove))
+            self.collected += len(removed)
+        self.held = await self._in_thread(
+            lambda: held_by_pod((flow for flow in flows if flow[0] not in removed), owners)
+        )
+        await self._in_thread(lambda: self._give_back(spent, endpoints))
         self._condemned = {item.key for item in doomed}
         if doomed:
             await self._in_thread(lambda: self._end(doomed))
         return doomed
 
-    def _remove(self, flows: Mapping[CtKey, int]) -> int:
+    def _read_spent(self, numbers: Iterable[int]) -> dict[int, EndpointSpent]:
+        return {number: self._spent.get(number) or EndpointSpent() for number in numbers}
+
+    def _give_back(self, spent: Mapping[int, EndpointSpent], endpoints: Mapping[int, EndpointEntry]) -> None:
+        """Pods that are gone too, once: another one may get the number."""
+        for number, counts in spent.items():
+            gone = freed(counts, self.held.get(number, Held()))
+            if self._written.get(number) != gone:
+                self._freed.put(number, gone)
+            self._written[number] = gone
+            if number not in endpoints and number not in self.held:
+                del self._written[number]
+
+    def crowded(self) -> list[str]:
+        """Pods that use nearly all of their share, as sentences."""
+        names = {endpoint.id: key for key, endpoint in self._enforcer.state.local.items()}
+        nearly = self._flows_per_pod * NEARLY
+        return [
+            f"pod {names[number]} has {count} tracked flows {what}, of {self._flows_per_pod} that one pod may have"
+            for number, held in sorted(self.held.items())
+            for what, count in (("that it opened", held.opened), ("from elsewhere", held.received))
+            if count >= nearly and number in names
+        ]
+
+    def fullest(self) -> float:
+        """Share in use, of the pod that uses most of its own."""
+        most = max((max(held.opened, held.received) for held in self.held.values()), default=0)
+        return most / self._flows_per_pod
+
+    def _remove(self, flows: Mapping[CtKey, int]) -> set[CtKey]:
         """The very flows that were looked at, by when they began: a new one may have taken a tuple since."""
-        count = 0
+        removed: set[CtKey] = set()
         for key, created_ns in flows.items():
             held = self._table.get(key)
             if held is not None and held.created_ns == created_ns:
                 self._table.delete(key)
-                count += 1
-        return count
+                removed.add(key)
+        return removed
 
     def _question(self, endpoints: dict[int, EndpointEntry]) -> Question:
         want = self._enforcer.want

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.datapath.conntrack import state_name
 from agent.datapath.interface import Tables
-from agent.datapath.mapnames import map_of
+from agent.datapath.mapnames import BY_ENDPOINT, map_of
 from agent.datapath.tables import CtEntry, CtKey
 from agent.endpoints import Endpoints
 from agent.enforcer import Enforcer
@@ -96,7 +96,10 @@ def map_rows(tables: Tables, name: str) -> tuple[list[Row], bool]:
         known = ", ".join(known.removeprefix("mesh_") for known in tables.names())
         raise QuestionRefused(f"no map is called {name!r}; there are: {known}")
     rows: list[Row] = []
+    by_endpoint = map_of(name) in BY_ENDPOINT
     for key, value in tables.by_name(name).raw_items():
+        if by_endpoint and not any(value.values()):
+            continue  # an array has a place for every number, used or not
         if len(rows) >= MOST_ROWS:
             return rows, True
         rows.append({"key": _counted(key) if map_of(name) == COUNTERS else _worded(key), "value": _worded(value)})

@@ -128,7 +128,7 @@ class Node:
         full = [f"{name} {share:.0%}" for name, share in self._datapath.map_pressure().items() if share >= 0.9]
         if full:
             found.append(f"maps nearly full: {', '.join(sorted(full))}")
-        return tuple(found)
+        return (*found, *self._conntrack.crowded())
 
     def take_flows(self, most: int) -> tuple[list[FlowRecord], int]:
         return self._flows.take(most)

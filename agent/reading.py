@@ -32,6 +32,8 @@ class Reading:
     """The kernel's single counters by name."""
     pressure: dict[str, float] = field(default_factory=dict)
     conntrack_entries: int = 0
+    conntrack_fullest: float = 0.0
+    """Of the pod that uses most of its share, the part in use."""
     conntrack_collected: int = 0
     sockets_destroyed: int = 0
     revision: int = 0

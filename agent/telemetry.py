@@ -50,6 +50,11 @@ class ReadingCollector(Collector):
         for name, share in sorted(now.pressure.items()):
             pressure.add_metric((name,), share)
         yield pressure
+        yield GaugeMetricFamily(
+            "weft_agent_conntrack_share_ratio",
+            "Part of its share in use, of the pod that uses most.",
+            now.conntrack_fullest,
+        )
         states = GaugeMetricFamily("weft_agent_endpoints", "Pods attached to this node, by state.", labels=("state",))
         for state, count in sorted(now.endpoints.items()):
             states.add_metric((state,), count)

@@ -20,6 +20,7 @@
 #include "lib/ipcache.h"
 #include "lib/policy.h"
 #include "lib/fragment.h"
+#include "lib/share.h"
 #include "lib/conntrack.h"
 #include "lib/service.h"
 #include "lib/redirect.h"

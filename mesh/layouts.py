@@ -13,7 +13,7 @@ from typing import Any
 _be16: Any = ctypes.c_uint16.__ctype_be__
 _be32: Any = ctypes.c_uint32.__ctype_be__
 
-LAYOUT_SHA256 = "b3f7f3f0a57639d8a61992684fc7cdf505098f9abcb9333d14a92ce5fb7cddae"
+LAYOUT_SHA256 = "da5d4f27c8848fd2626bdcebc98ec1df88a68b3475386e3ba3ac55b3c3d7c766"
 """Of the header this file was made from."""
 
 LAYOUT_VERSION = 1
@@ -37,6 +37,7 @@ CT_FIN_FORWARD = 4
 CT_FIN_REPLY = 8
 CT_RESET = 16
 CT_UPSTREAM = 32
+ENDPOINT_NUMBERS = 65536
 REDIRECT_EGRESS = 1
 REDIRECT_INGRESS = 2
 EVENT_REPLY_RESET = 1
@@ -97,7 +98,8 @@ class DropReason(IntEnum):
     DROP_EXTENSION_HEADER = 23
     DROP_PROXY_DOWN = 24
     DROP_RESET_FAILED = 25
-    DROP_REASON_COUNT = 26
+    DROP_CT_SHARE = 26
+    DROP_REASON_COUNT = 27
 
 
 class Gauge(IntEnum):
@@ -153,7 +155,8 @@ DROP_AGENT_PORT = 22
 DROP_EXTENSION_HEADER = 23
 DROP_PROXY_DOWN = 24
 DROP_RESET_FAILED = 25
-DROP_REASON_COUNT = 26
+DROP_CT_SHARE = 26
+DROP_REASON_COUNT = 27
 
 GAUGE_EVENTS_LOST = 0
 GAUGE_REDIRECTED = 1
@@ -256,6 +259,23 @@ class CtEntry(ctypes.Structure):
         ("rules_peer", ctypes.c_uint32),
         ("rules_any", ctypes.c_uint32),
         ("service", ctypes.c_uint32),
+    ]
+
+
+class EndpointSpent(ctypes.Structure):
+    _fields_ = [
+        ("opened", ctypes.c_uint32),
+        ("received", ctypes.c_uint32),
+    ]
+
+
+class EndpointFreed(ctypes.Structure):
+    """The same index; how many of those entries are gone again. Written by the agent alone, each time it has
+    walked."""
+
+    _fields_ = [
+        ("opened", ctypes.c_uint32),
+        ("received", ctypes.c_uint32),
     ]
 
 
@@ -443,6 +463,7 @@ class NodeConfig(ctypes.Structure):
         ("tcp_closing_s", ctypes.c_uint32),
         ("udp_s", ctypes.c_uint32),
         ("icmp_s", ctypes.c_uint32),
+        ("flows_per_pod", ctypes.c_uint32),
     ]
 
 
@@ -474,6 +495,8 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "policy_entry": PolicyEntry,
     "ct_key": CtKey,
     "ct_entry": CtEntry,
+    "endpoint_spent": EndpointSpent,
+    "endpoint_freed": EndpointFreed,
     "service_key": ServiceKey,
     "service_entry": ServiceEntry,
     "backend_entry": BackendEntry,

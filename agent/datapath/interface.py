@@ -17,6 +17,8 @@ from agent.datapath.tables import (
     CtEntry,
     CtKey,
     EndpointEntry,
+    EndpointFreed,
+    EndpointSpent,
     FlowEvent,
     IpcacheEntry,
     IpcacheKey,
@@ -75,6 +77,10 @@ class Tables(Protocol):
     endpoint_by_netns: Table[int, int]
     policy: Table[PolicyKey, PolicyEntry]
     conntrack: Table[CtKey, CtEntry]
+    spent: Table[int, EndpointSpent]
+    """By endpoint; read only. The kernel counts up what each has taken."""
+    freed: Table[int, EndpointFreed]
+    """By endpoint: how much of that is gone again."""
     service: Table[ServiceKey, ServiceEntry]
     """Besides each port, every service address needs an entry ServiceKey(address, 0, 0) -> ServiceEntry(number, 0, 0):
     it makes the kernel refuse the service's other ports, and packets that went past the socket hooks."""

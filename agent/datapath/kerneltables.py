@@ -18,6 +18,8 @@ from agent.datapath.tables import (
     CtEntry,
     CtKey,
     EndpointEntry,
+    EndpointFreed,
+    EndpointSpent,
     IpcacheEntry,
     IpcacheKey,
     NodeConfig,
@@ -113,6 +115,8 @@ class KernelTables:
         self.endpoint_by_netns: Table[int, int] = self._all[STEMS["endpoint_by_netns"]]
         self.policy: Table[PolicyKey, PolicyEntry] = self._all[STEMS["policy"]]
         self.conntrack: Table[CtKey, CtEntry] = self._all[STEMS["conntrack"]]
+        self.spent: Table[int, EndpointSpent] = self._all[STEMS["spent"]]
+        self.freed: Table[int, EndpointFreed] = self._all[STEMS["freed"]]
         self.service: Table[ServiceKey, ServiceEntry] = self._all[STEMS["service"]]
         self.backend: Table[int, BackendEntry] = self._all[STEMS["backend"]]
         self.redirect: Table[RedirectKey, RedirectRecord] = self._all[STEMS["redirect"]]

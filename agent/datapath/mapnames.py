@@ -33,6 +33,8 @@ SHAPES: dict[str, MapShape] = {
     "mesh_ep_ns": MapShape(key=8, value=4),
     "mesh_policy": MapShape(key=tables.PolicyKey, value=tables.PolicyEntry, can_fill=True),
     "mesh_ct": MapShape(key=tables.CtKey, value=tables.CtEntry, can_fill=True),
+    "mesh_spent": MapShape(key=4, value=tables.EndpointSpent),
+    "mesh_freed": MapShape(key=4, value=tables.EndpointFreed),
     "mesh_service": MapShape(key=tables.ServiceKey, value=tables.ServiceEntry, can_fill=True),
     "mesh_backend": MapShape(key=4, value=tables.BackendEntry, can_fill=True),
     "mesh_sockrev": MapShape(key=layouts.SockrevKey, value=layouts.SockrevEntry),
@@ -48,6 +50,9 @@ SHAPES: dict[str, MapShape] = {
 }
 """Every map with entries that can be read. Those of OTHER_MAPS and the scratch memory have none."""
 
+BY_ENDPOINT = frozenset({"mesh_spent", "mesh_freed"})
+"""Arrays with a place for each number that an endpoint can have."""
+
 LISTENERS = "mesh_listeners"
 OTHER_MAPS = ("mesh_events", LISTENERS)
 """The ring buffer, and the map that holds sockets."""
@@ -60,6 +65,8 @@ STEMS: dict[str, str] = {
     "endpoint_by_netns": "mesh_ep_ns",
     "policy": "mesh_policy",
     "conntrack": "mesh_ct",
+    "spent": "mesh_spent",
+    "freed": "mesh_freed",
     "service": "mesh_service",
     "backend": "mesh_backend",
     "redirect": "mesh_redirect",

@@ -1,7 +1,8 @@
 """Keys and values of the maps as frozen types with host values: the border where bytes turn.
 
 `pack` and `unpack` of each type go through the generated ctypes of `mesh.layouts`; nothing else in Python knows the
-order of a map's bytes. Addresses are 16 bytes there (IPv4 as ::ffff:a.b.c.d) and `ipaddress` objects here.
+order of a map's bytes. Addresses are 16 bytes there (IPv4 as ::ffff:a.b.c.d) and `ipaddress` objects here. Long because
+each struct of layouts.h has its type here.
 """
 
 from __future__ import annotations
@@ -224,6 +225,24 @@ class CtEntry(_Plain):
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointSpent(_Plain):
+    opened: int = 0
+    received: int = 0
+
+    LAYOUT: ClassVar[type[Any]] = layouts.EndpointSpent
+    NUMBERS: ClassVar[tuple[str, ...]] = ("opened", "received")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointFreed(_Plain):
+    opened: int = 0
+    received: int = 0
+
+    LAYOUT: ClassVar[type[Any]] = layouts.EndpointFreed
+    NUMBERS: ClassVar[tuple[str, ...]] = ("opened", "received")
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceKey(_Plain):
     address: Address
@@ -313,6 +332,7 @@ class NodeConfig(_Plain):
     tcp_closing_s: int
     udp_s: int
     icmp_s: int
+    flows_per_pod: int
 
     LAYOUT: ClassVar[type[Any]] = layouts.NodeConfig
     NUMBERS: ClassVar[tuple[str, ...]] = (
@@ -329,6 +349,7 @@ class NodeConfig(_Plain):
         "tcp_closing_s",
         "udp_s",
         "icmp_s",
+        "flows_per_pod",
     )
 
 

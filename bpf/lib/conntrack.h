@@ -68,7 +68,13 @@ static __always_inline void ct_touch(struct ct_entry *entry, const struct packet
 	entry->bytes += bytes;
 }
 
-/* Begin a flow with this packet. 0 or -DROP_CT_FULL: what cannot be remembered is not let through. */
+#define ERROR_EXISTS 17
+
+/*
+ * Begin a flow with this packet. 0, -DROP_CT_FULL or -DROP_CT_SHARE: what cannot be remembered is not let through. An
+ * entry that stands there already (expired, or of a connection that opens anew) needs no more room: it is overwritten,
+ * and not counted again. The agent corrects the count each time it has walked the map.
+ */
 static __always_inline int ct_create(struct packet *p, const struct node_config *cfg, u32 epoch, u32 flags, u32 bytes)
 {
 	struct ct_entry entry = {
@@ -83,8 +89,18 @@ static __always_inline int ct_create(struct packet *p, const struct node_config 
 		.rules_any = p->rules_any,
 		.service = p->service,
 	};
+	u32 *count;
+	int error;
 
-	if (mesh_ct.update(&p->key, &entry))
+	count = share_of_flows(p, cfg, &error);
+	if (error && !mesh_ct.lookup(&p->key))
+		return error;
+	error = mesh_ct.insert(&p->key, &entry);
+	if (error == -ERROR_EXISTS)
+		error = mesh_ct.update(&p->key, &entry);
+	else if (!error && count)
+		__sync_fetch_and_add(count, 1);
+	if (error)
 		return -DROP_CT_FULL;
 	gauge_add(GAUGE_CT_CREATED);
 	return 0;

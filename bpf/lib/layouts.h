@@ -5,6 +5,7 @@
  * A strict subset of C, because agent/datapath/layoutgen.py reads it: fixed-width types (__u8 to __u64, __be16, __be32),
  * arrays, flat structs, enums, #define of plain numbers. All padding is explicit, each struct is followed by its size.
  * Addresses are 16 bytes everywhere; an IPv4 address is v4-mapped (::ffff:a.b.c.d).
+ * Long because every layout stands here and nowhere else.
  * Numbers that leave the kernel (drop reasons, verdicts, flags) are never reused: a retired one keeps its place.
  * Long because one file owns all layouts: what two files own drifts apart.
  */
@@ -68,7 +69,8 @@ enum drop_reason {
 	DROP_EXTENSION_HEADER = 23,	/* IPv6 extension headers that are forbidden or too many */
 	DROP_PROXY_DOWN = 24,		/* the proxy has been away for longer than its grace */
 	DROP_RESET_FAILED = 25,		/* a reset or ICMP answer could not be made; the packet was dropped all the same */
-	DROP_REASON_COUNT = 26,
+	DROP_CT_SHARE = 26,		/* the pod that the flow is charged to has its share of conntrack in use */
+	DROP_REASON_COUNT = 27,
 };
 
 /* ---- ipcache: address -> identity (LPM) ------------------------------------------------------------------ */
@@ -192,6 +194,27 @@ struct ct_entry {
 	__u32 service;
 };
 _Static_assert(sizeof(struct ct_entry) == 56, "ct_entry");
+
+/* ---- shares: no pod takes so much of its node's tables that the others go without ------------------------ */
+
+/*
+ * Index: the endpoint's number; 0 is what belongs to no pod. Written by the programs alone. The counts only grow (and
+ * wrap): entries of conntrack that were made for flows which the pod opened, and for those from elsewhere to it.
+ */
+#define ENDPOINT_NUMBERS 65536
+
+struct endpoint_spent {
+	__u32 opened;
+	__u32 received;
+};
+_Static_assert(sizeof(struct endpoint_spent) == 8, "endpoint_spent");
+
+/* The same index; how many of those entries are gone again. Written by the agent alone, each time it has walked. */
+struct endpoint_freed {
+	__u32 opened;
+	__u32 received;
+};
+_Static_assert(sizeof(struct endpoint_freed) == 8, "endpoint_freed");
 
 /* ---- services -------------------------------------------------------------------------------------------- */
 
@@ -383,8 +406,9 @@ struct node_config {
 	__u32 tcp_closing_s;
 	__u32 udp_s;
 	__u32 icmp_s;
+	__u32 flows_per_pod;		/* conntrack entries for flows that one pod opened; as many for those it received */
 };
-_Static_assert(sizeof(struct node_config) == 48, "node_config");
+_Static_assert(sizeof(struct node_config) == 52, "node_config");
 
 /* One entry, index 0: which unit and which layouts the pinned programs were made from. */
 struct datapath_meta {

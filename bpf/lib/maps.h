@@ -38,6 +38,10 @@ MESH_MAP("lpm_trie", struct policy_key, struct policy_entry, mesh_policy, ENTRIE
 /* A plain hash, never an LRU: a SYN flood must not push out established flows. The agent collects dead entries. */
 MESH_MAP("hash", struct ct_key, struct ct_entry, mesh_ct, ENTRIES_mesh_ct, NO_PREALLOC);
 
+/* Two writers, two maps: the agent's write of a value can undo no count of the programs. */
+MESH_MAP("array", u32, struct endpoint_spent, mesh_spent, ENDPOINT_NUMBERS, 0);
+MESH_MAP("array", u32, struct endpoint_freed, mesh_freed, ENDPOINT_NUMBERS, 0);
+
 MESH_MAP("hash", struct service_key, struct service_entry, mesh_service, ENTRIES_mesh_service, NO_PREALLOC);
 MESH_MAP("hash", u32, struct backend_entry, mesh_backend, ENTRIES_mesh_backend, NO_PREALLOC);
 MESH_MAP("lru_hash", struct sockrev_key, struct sockrev_entry, mesh_sockrev, 16384, 0);

@@ -37,6 +37,7 @@ static __always_inline int to_pod_from_proxy(struct __sk_buff *skb, struct packe
 		ct_touch(entry, p, cfg, skb->len);
 		return VERDICT_ALLOW;
 	}
+	p->peer_endpoint = endpoint_by_addr(p->key.saddr);
 	verdict = ct_create(p, cfg, ep->epoch, CT_PROXIED | CT_UPSTREAM, skb->len);
 	return verdict < 0 ? verdict : VERDICT_ALLOW;
 }

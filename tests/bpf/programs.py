@@ -20,6 +20,8 @@ from agent.datapath.kernel import KernelDatapath
 from agent.datapath.tables import (
     AddressKey,
     EndpointEntry,
+    EndpointFreed,
+    EndpointSpent,
     FlowEvent,
     IpcacheEntry,
     IpcacheKey,
@@ -107,6 +109,9 @@ class Bench:
         for name in ("conntrack", "policy", "mesh_frag", "redirect"):
             table = self.datapath.tables.by_name(name)
             table.delete_many([key for key, _ in table.items()])
+        for number in (0, POD, PEER):
+            self.datapath.tables.spent.put(number, EndpointSpent())
+            self.datapath.tables.freed.put(number, EndpointFreed())
         self.datapath.configure(config())
         self.endpoint()
         self.endpoint(number=PEER)
@@ -164,6 +169,7 @@ def config(**changes: int) -> NodeConfig:
         "tcp_closing_s": 10,
         "udp_s": 60,
         "icmp_s": 30,
+        "flows_per_pod": 65536,
     }
     return NodeConfig(**{**values, **changes})
 

@@ -414,6 +414,7 @@ def config(flags: int = layouts.CONFIG_PROXY_UP) -> NodeConfig:
         tcp_closing_s=10,
         udp_s=60,
         icmp_s=30,
+        flows_per_pod=65536,
     )
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.datapath.tables import CtEntry, CtKey
+from agent.datapath.tables import CtEntry, CtKey, EndpointFreed, EndpointSpent
+from agent.shares import Held, held_by_pod
 from mesh import layouts
 from tests.bpf import programs
 from tests.bpf.programs import (
@@ -186,3 +187,112 @@ def test_a_full_map_denies_new_flows_and_keeps_established_ones(bench: Bench) ->
     assert bench.run("tc_from_pod", out(ACK)).passed
     table.delete_many(list(filler))
     assert bench.run("tc_from_pod", new).passed
+
+
+class TestShare:
+    """flows_per_pod is 3 here. Whoever opens a flow pays; what comes from outside the node is its receiver's."""
+
+    @pytest.fixture(autouse=True)
+    def few(self, bench: Bench) -> None:
+        bench.allow_all()
+        bench.datapath.configure(programs.config(flows_per_pod=3))
+
+    @staticmethod
+    def to_world(port: int, flags: int = SYN) -> bytes:
+        return programs.frame(ADDRESS[4], WORLD_ADDRESS[4], TCP, programs.tcp(port, 80, flags))
+
+    @staticmethod
+    def from_world(port: int) -> bytes:
+        return programs.frame(WORLD_ADDRESS[4], ADDRESS[4], UDP, programs.udp(port, 53))
+
+    def fill(self, bench: Bench) -> None:
+        assert [bench.run("tc_from_pod", self.to_world(port)).passed for port in (1, 2, 3)] == [True] * 3
+
+    def test_a_pod_that_has_its_share_opens_no_more_and_keeps_what_lives(self, bench: Bench) -> None:
+        self.fill(bench)
+        seen = bench.run("tc_from_pod", self.to_world(4))
+        assert (seen.reason, seen.events[-1].endpoint) == (layouts.DROP_CT_SHARE, POD)
+        assert bench.datapath.counters()[layouts.DROP_CT_SHARE, EGRESS].packets >= 1
+        assert bench.run("tc_from_pod", self.to_world(1, ACK)).passed
+        assert bench.run("tc_from_pod", self.to_world(2)).passed  # a repeated SYN
+
+    def test_others_go_on(self, bench: Bench) -> None:
+        self.fill(bench)
+        packet = programs.frame(PEER_ADDRESS[4], WORLD_ADDRESS[4], UDP, programs.udp(5, 6))
+        assert bench.run("tc_from_pod", packet, ifindex=bench.peer_ifindex).passed
+
+    def test_what_a_pod_receives_counts_apart_from_what_it_opens(self, bench: Bench) -> None:
+        passed = [bench.run("tc_to_pod", self.from_world(port), came_in=99).passed for port in range(1, 6)]
+        assert passed == [True, True, True, False, False]
+        assert bench.run("tc_from_pod", self.to_world(1)).passed
+        spent = bench.datapath.tables.spent.get(POD)
+        assert spent is not None
+        assert (spent.opened, spent.received) == (1, 3)
+
+    def test_a_neighbours_flood_is_charged_to_the_neighbour(self, bench: Bench) -> None:
+        def from_peer(port: int) -> bytes:
+            return programs.frame(PEER_ADDRESS[4], ADDRESS[4], UDP, programs.udp(port, 53))
+
+        came_in = bench.peer_ifindex
+        passed = [bench.run("tc_to_pod", from_peer(port), came_in=came_in).passed for port in range(1, 6)]
+        assert passed == [True, True, True, False, False]
+        assert bench.run("tc_to_pod", self.from_world(1), came_in=99).passed
+        assert bench.run("tc_from_pod", self.to_world(1)).passed
+
+    def test_the_proxys_leg_is_charged_to_the_client(self, bench: Bench) -> None:
+        packet = programs.frame(PEER_ADDRESS[4], ADDRESS[4], TCP, programs.tcp(4000, 80))
+        assert bench.run("tc_to_pod", packet, mark=programs.FROM_PROXY).passed
+        spent = bench.datapath.tables.spent.get(programs.PEER)
+        assert spent is not None
+        assert spent.opened == 1
+
+    def test_probes_of_the_node_are_nobodys(self, bench: Bench) -> None:
+        def probe(port: int) -> bytes:
+            return programs.frame(programs.NODE_ADDRESS[4], ADDRESS[4], TCP, programs.tcp(port, 80))
+
+        assert all(bench.run("tc_to_pod", probe(port)).passed for port in range(1, 9))
+
+    def test_an_entry_that_is_there_is_opened_anew_without_room(self, bench: Bench) -> None:
+        self.fill(bench)
+        table = bench.datapath.tables.conntrack
+        for key, entry in list(table.items()):
+            table.put(key, replace(entry, flags=layouts.CT_RESET, expires_ns=entry.created_ns))
+        assert bench.run("tc_from_pod", self.to_world(3)).passed
+        assert bench.run("tc_from_pod", self.to_world(4)).reason == layouts.DROP_CT_SHARE
+        spent = bench.datapath.tables.spent.get(POD)
+        assert spent is not None
+        assert spent.opened == 3
+
+    def test_what_the_agent_gave_back_can_be_used_again(self, bench: Bench) -> None:
+        self.fill(bench)
+        bench.datapath.tables.freed.put(POD, EndpointFreed(opened=2))
+        assert [bench.run("tc_from_pod", self.to_world(port)).passed for port in (4, 5, 6)] == [True, True, False]
+        bench.datapath.tables.freed.put(
+            POD, EndpointFreed(opened=9)
+        )  # more than was ever taken: wrong, but not for ever
+        assert bench.run("tc_from_pod", self.to_world(7)).passed
+
+    def test_a_count_that_wraps_is_still_a_count(self, bench: Bench) -> None:
+        bench.datapath.tables.spent.put(POD, EndpointSpent(opened=2**32 - 1))
+        bench.datapath.tables.freed.put(POD, EndpointFreed(opened=2**32 - 1))
+        self.fill(bench)
+        assert bench.run("tc_from_pod", self.to_world(4)).reason == layouts.DROP_CT_SHARE
+
+    def test_the_agents_recount_and_the_kernels_count_agree(self, bench: Bench) -> None:
+        """Every way in which an entry is made is charged to the same pod by both."""
+        bench.datapath.configure(programs.config())
+        peer = programs.frame(PEER_ADDRESS[4], ADDRESS[4], TCP, programs.tcp(7, 80))
+        probe = programs.frame(programs.NODE_ADDRESS[4], ADDRESS[4], TCP, programs.tcp(8, 80))
+        bench.run("tc_from_pod", self.to_world(1))
+        bench.run("tc_from_pod", peer, ifindex=bench.peer_ifindex)
+        bench.run("tc_to_pod", peer, came_in=bench.peer_ifindex)
+        bench.run(
+            "tc_to_pod", programs.frame(PEER_ADDRESS[4], ADDRESS[4], TCP, programs.tcp(9, 80)), mark=programs.FROM_PROXY
+        )
+        bench.run("tc_to_pod", self.from_world(1), came_in=99)
+        bench.run("tc_to_pod", probe)
+        tables = bench.datapath.tables
+        owners = {ADDRESS[4]: POD, PEER_ADDRESS[4]: programs.PEER}
+        held = held_by_pod(list(tables.conntrack.items()), owners)
+        counted = {number: tables.spent.get(number) for number in (POD, programs.PEER)}
+        assert {n: Held(opened=s.opened, received=s.received) for n, s in counted.items() if s is not None} == held

@@ -9,6 +9,7 @@ mapped TARGET4 PORT                  IPv6 sockets that reach an IPv4 address as 
 discovery TARGET6 VICTIM6            neighbour discovery to a far address, in another's name, and as a router
 errors TARGET ASKED                  ICMP errors to TARGET that quote a real flow between here and ASKED port 53
 knock HOST PORT...                   plain connects
+flood TARGET PORT SECONDS            SYNs as fast as they go, each from another port; says when the first ones are out
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import json
 import socket
 import struct
 import sys
+import time
 
 MARKS = (0x10, 0x20, 0x30, 0xF0)
 ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86DD
@@ -224,7 +226,28 @@ def knock(host: str, *ports: str) -> object:
     return {port: attempt(host, int(port)) for port in ports}
 
 
-VERBS = {verb.__name__: verb for verb in (spoof, marks, flags, fragments, extensions, mapped, discovery, errors, knock)}
+def flood(target: str, port: str, seconds: str) -> object:
+    source = own_address(target)
+    packets = [
+        ipv4(source, target, socket.IPPROTO_TCP, l4(socket.IPPROTO_TCP, source, target, int(port), sport=number))
+        for number in range(1024, 65536)
+    ]
+    sent, end = 0, time.monotonic() + float(seconds)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as out:
+        while time.monotonic() < end:
+            for packet in packets[sent % len(packets) :][:1000]:
+                with contextlib.suppress(OSError):
+                    out.sendto(packet, (target, 0))
+                sent += 1
+            if sent == 10_000:
+                print(json.dumps({"started": True}), flush=True)
+    return {"sent": sent}
+
+
+VERBS = {
+    verb.__name__: verb
+    for verb in (spoof, marks, flags, fragments, extensions, mapped, discovery, errors, knock, flood)
+}
 
 if __name__ == "__main__":
     print(json.dumps(VERBS[sys.argv[1]](*sys.argv[2:])), flush=True)

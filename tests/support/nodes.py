@@ -31,7 +31,7 @@ TCP80 = PortRange(Protocol.TCP, 80, 80)
 CONFIG = NodeConfig(
     flags=CONFIG_PROXY_UP, mark_mask=0xF0, mark_to_proxy=0x10, mark_from_proxy=0x20, mark_own_answer=0x30,
     proxy_port=15001, agent_port=0, icmp_per_second=100, tcp_established_s=60, tcp_opening_s=10, tcp_closing_s=5,
-    udp_s=30, icmp_s=10,
+    udp_s=30, icmp_s=10, flows_per_pod=65536,
 )  # fmt: skip
 
 

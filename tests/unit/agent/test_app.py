@@ -168,8 +168,9 @@ def test_an_uplink_that_does_not_exist_is_named(tmp_path: Path, monkeypatch: pyt
 
 
 def test_marks_stay_inside_their_mask(tmp_path: Path) -> None:
-    found = node_config(config(tmp_path))
+    found = node_config(config(tmp_path), 1000)
     marks = {found.mark_to_proxy, found.mark_from_proxy, found.mark_own_answer}
     assert len(marks) == 3
     assert all(mark and mark & ~found.mark_mask == 0 for mark in marks)
     assert found.flags == CONFIG_PROXY_UP
+    assert found.flows_per_pod == 250

@@ -48,6 +48,7 @@ def test_uninstall() -> None:
         (["--map-entries", "mesh_config=64"], "--map-entries"),
         (["--map-entries", "policy"], "policy=N"),
         (["--map-entries", "policy=1"], "from 16"),
+        (["--flows-per-pod", "-1"], "--flows-per-pod"),
     ],
 )
 def test_what_cannot_be_used_is_named(more: list[str], named: str) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from agent.conntrack_watch import ConntrackWatch
+from agent.datapath.tables import EndpointFreed, EndpointSpent
+from agent.state import detach
 from mesh.model import Revision
 from tests.support import nodes
 from tests.unit.agent.test_enforcer import SNAPSHOT, made, take
@@ -36,7 +38,7 @@ def story_of(tmp_path: Path, writer: ThreadPoolExecutor) -> tuple[Any, Any, Conn
     return (
         enforcer,
         datapath.tables.conntrack,
-        ConntrackWatch(enforcer, datapath.tables.conntrack, destroy=destroy),
+        ConntrackWatch(enforcer, datapath.tables, flows_per_pod=10, destroy=destroy),
         destroyed,
     )
 
@@ -151,5 +153,47 @@ def test_a_condemned_flow_that_was_allowed_again_keeps_its_entry(tmp_path: Path,
         table.put(KEY, entry(epoch=enforced))
         await watch.walk()
         assert table.get(KEY) is not None
+
+    asyncio.run(story())
+
+
+def test_a_share_is_given_back_with_the_entries(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
+    async def story() -> None:
+        enforcer, datapath, _ = made(tmp_path, writer)
+        tables, table = datapath.tables, datapath.tables.conntrack
+        watch = ConntrackWatch(enforcer, tables, flows_per_pod=10, destroy=lambda *_: True)
+        await enforcer.change(take, first=True)
+        for number in range(9):
+            table.put(replace(KEY, sport=number), entry(epoch=1))
+        table.put(replace(KEY, sport=99), replace(ENTRY, expires_ns=1))
+        tables.spent.put(1, EndpointSpent(received=10_000))  # a count that is far too high
+        await watch.walk()
+        assert tables.freed.get(1) == EndpointFreed(received=10_000 - 9)
+        assert watch.fullest() == 0.9
+        assert watch.crowded() == ["pod shop/a has 9 tracked flows from elsewhere, of 10 that one pod may have"]
+
+        tables.spent.put(1, EndpointSpent(received=10_004))
+        for number in range(4):
+            table.put(replace(KEY, sport=1000 + number), entry(epoch=1))
+        await watch.walk()
+        assert tables.freed.get(1) == EndpointFreed(received=10_000 - 9)
+
+    asyncio.run(story())
+
+
+def test_a_pod_that_left_leaves_no_debt_to_the_next_with_its_number(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
+    async def story() -> None:
+        enforcer, datapath, _ = made(tmp_path, writer)
+        tables, table = datapath.tables, datapath.tables.conntrack
+        watch = ConntrackWatch(enforcer, tables, flows_per_pod=10, destroy=lambda *_: True)
+        await enforcer.change(take, first=True)
+        table.put(KEY, entry(epoch=1))
+        tables.spent.put(1, EndpointSpent(received=1))
+        await watch.walk()
+        assert tables.freed.get(1) == EndpointFreed()
+        await enforcer.change(lambda state: detach(state, "shop/a"))
+        await watch.walk()
+        assert tables.freed.get(1) == EndpointFreed(received=1)
+        assert watch.crowded() == []
 
     asyncio.run(story())

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from agent.datapath.fake import FakeDatapath
-from agent.datapath.tables import IpcacheEntry, IpcacheKey, PolicyEntry, PolicyKey
+from agent.datapath.tables import EndpointSpent, IpcacheEntry, IpcacheKey, PolicyEntry, PolicyKey
 from agent.errors import QuestionRefused
 from agent.listings import flow_rows, map_rows
 from mesh.layouts import CT_PROXIED, CT_SEEN_REPLY
@@ -43,3 +43,11 @@ def test_map_rows_are_key_and_value_in_the_words_of_other_listings() -> None:
 def test_a_map_that_does_not_exist_is_answered_with_those_that_do(name: str) -> None:
     with pytest.raises(QuestionRefused, match="there are: .*ipcache"):
         map_rows(FakeDatapath().tables, name)
+
+
+def test_places_of_endpoints_that_took_nothing_are_left_out() -> None:
+    datapath = FakeDatapath()
+    datapath.tables.spent.put(1, EndpointSpent())
+    datapath.tables.spent.put(2, EndpointSpent(opened=3))
+    rows, _ = map_rows(datapath.tables, "spent")
+    assert [row["value"] for row in rows] == [{"opened": 3, "received": 0}]

@@ -47,7 +47,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def node_on(tmp_path: Path, writer: ThreadPoolExecutor) -> tuple[Node, Any, Any]:
     enforcer, datapath, _ = made(tmp_path, writer)
     enforcer.endpoints.id_for("shop/a")
-    watch = ConntrackWatch(enforcer, datapath.tables.conntrack, destroy=lambda *_: True)
+    watch = ConntrackWatch(enforcer, datapath.tables, flows_per_pod=10, destroy=lambda *_: True)
     proxy: Any = SimpleNamespace(workers=1, pids=[5])
     node = Node(
         name="node-1", state_dir=tmp_path, datapath=datapath, enforcer=enforcer, endpoints=enforcer.endpoints,

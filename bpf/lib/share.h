@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Shares: what one pod may take of the tables that all pods of the node use, so that its flood is its own trouble.
+ * Whoever sends pays; what comes from outside the node is charged to the pod that it is for.
+ */
+
+/* peer_endpoint is believed here: the programs set it only where the packet came in by that pod's own interface, or
+ * where the proxy speaks for it. */
+static __always_inline u32 share_payer(const struct packet *p)
+{
+	return p->key.direction == DIR_INGRESS && p->peer_endpoint ? p->peer_endpoint : p->key.endpoint;
+}
+
+/*
+ * The count that a new conntrack entry is charged to, or NULL and -DROP_CT_SHARE in *error where the share is in use.
+ * Flows that a pod opens and flows that reach it from elsewhere count apart: a flood from outside does not keep its
+ * victim from opening connections of its own. What the node itself opens (probes of the kubelet) is charged to nobody.
+ */
+static __always_inline u32 *share_of_flows(const struct packet *p, const struct node_config *cfg, int *error)
+{
+	u32 payer = share_payer(p), made, gone;
+	struct endpoint_spent *spent;
+	struct endpoint_freed *freed;
+	bool received;
+	u32 *count;
+
+	*error = 0;
+	if (p->key.direction == DIR_INGRESS && p->src_identity == IDENTITY_HOST)
+		return NULL;
+	spent = mesh_spent.lookup(&payer);
+	freed = mesh_freed.lookup(&payer);
+	if (!spent || !freed) {
+		*error = -DROP_CT_SHARE;
+		return NULL;
+	}
+	received = p->key.direction == DIR_INGRESS && !p->peer_endpoint;
+	count = received ? &spent->received : &spent->opened;
+	gone = received ? freed->received : freed->opened;
+	made = *count;
+	if ((s32)(made - gone) >= (s32)cfg->flows_per_pod)
+		*error = -DROP_CT_SHARE;
+	return count;
+}

@@ -1,0 +1,96 @@
+"""A pod that floods its node's tables: its own new flows fail, those of the others do not, and nobody's live ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import attacks
+from tests.support.cluster import Cluster, running
+from tests.support.waiting import eventually
+
+MANIFEST = Path(__file__).with_name("manifests") / "shares.yaml"
+FLOOD_S = 6
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Cluster]:
+    if os.geteuid() != 0:
+        pytest.fail("the lab needs root: network namespaces, cgroups and bpf(); run `make test` as root")
+    with running("test-shares", MANIFEST) as cluster:
+        yield cluster
+
+
+def started(probe: subprocess.Popen[str]) -> subprocess.Popen[str]:
+    assert probe.stdout is not None
+    assert json.loads(probe.stdout.readline()) == {"started": True}
+    return probe
+
+
+def ended(probe: subprocess.Popen[str]) -> Any:
+    out, err = probe.communicate(timeout=40)
+    assert probe.returncode == 0, err
+    return json.loads(out.splitlines()[-1])
+
+
+@contextmanager
+def flood(cluster: Cluster, where: str, target: str, port: int) -> Iterator[None]:
+    command = [sys.executable, attacks.__file__, "flood", target, str(port), str(FLOOD_S)]
+    running = started(cluster.start(where, *command))
+    yield
+    assert running.poll() is None, "the flood was over before what it should not disturb"
+    assert ended(running)["sent"] > 10_000
+
+
+def reach(cluster: Cluster, place: str, *targets: tuple[str, int]) -> list[str]:
+    rows = [["tcp", address, port] for address, port in targets]
+    return [answer[3] for answer in cluster.probe(place, "reach", json.dumps(rows))]
+
+
+def world(cluster: Cluster) -> str:
+    rows = cluster.exec("world", "ip", "-json", "-4", "address", "show", "scope", "global").json()
+    return next(str(each["local"]) for row in rows for each in row["addr_info"])
+
+
+def series(cluster: Cluster, name: str) -> float:
+    page = cluster.exec("node:node-a", "curl", "-sf", "http://127.0.0.1:15012/metrics").out
+    return next((float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith(name)), 0.0)
+
+
+def test_a_pod_that_floods_uses_up_its_own_share_of_conntrack_alone(shared: Cluster) -> None:
+    server, outside = shared.address("s/server"), world(shared)
+    held = started(shared.start_probe("s/greedy", "hold", server, "9090", "send", str(2 * FLOOD_S)))
+    with flood(shared, "s/greedy", outside, 7):
+        assert reach(shared, "s/greedy", (server, 9090)) == ["ECONNREFUSED"]  # at once, not by a timeout
+        seen = ended(started(shared.start_probe("s/client", "steady", "tcp", server, "9090", "3")))
+        assert set(seen["counts"]) == {"ok"}
+    flow = shared.wait_for_flow(lambda flow: flow["dropReason"] == "ct-share", "--verdict", "deny")
+    assert (flow["from"]["pod"], flow["direction"]) == ("greedy", "egress")
+    assert ended(held) == {"ended": "alive"}
+    told = eventually(lambda: shared.json("status")["nodes"][0]["warnings"], lambda told: bool(told))
+    assert any(text.startswith("pod s/greedy has ") and "that it opened, of 4096 that" in text for text in told), told
+    assert series(shared, "weft_agent_conntrack_share_ratio") >= 0.9
+    assert series(shared, 'weft_agent_packets_total{direction="egress",reason="ct-share"}') > 1000
+    # Its entries go, and with them the count.
+    eventually(lambda: reach(shared, "s/greedy", (server, 9090)), lambda answers: answers == ["ok"], seconds=90)
+
+
+def test_a_flood_from_outside_is_charged_to_the_pod_that_it_is_for(shared: Cluster) -> None:
+    server, client, outside = shared.address("s/server"), shared.address("s/client"), world(shared)
+    with flood(shared, "world", server, 9090):
+        assert reach(shared, "world", (server, 9090)) == ["ECONNREFUSED"]
+        assert reach(shared, "world", (client, 9090)) == ["ok"]
+        assert reach(shared, "s/client", (server, 9090)) == ["ok"]  # from a neighbour
+        assert reach(shared, "s/server", (client, 9090)) == ["ok"]  # of its own
+    flow = shared.wait_for_flow(
+        lambda flow: flow["dropReason"] == "ct-share" and flow["direction"] == "ingress", "--verdict", "deny"
+    )
+    assert (flow["from"]["ip"], flow["to"]["pod"]) == (outside, "server")
