@@ -309,6 +309,7 @@ class App:
         for life in self._endpoints.lives().values():
             states[life.value] = states.get(life.value, 0) + 1
         realized = self._reconciler.realized
+        spent = {key: self._datapath.tables.spent.get(local.id) for key, local in self._enforcer.state.local.items()}
         return Reading(
             counters={key: (c.packets, c.bytes) for key, c in self._datapath.counters().items()},
             gauges=self._datapath.gauges(),
@@ -321,6 +322,7 @@ class App:
             connected=self._sync.connected,
             endpoints=states,
             flow_records_lost=self._flows.lost_total,
+            records_lost_by_pod={key: one.unrecorded for key, one in spent.items() if one and one.unrecorded},
             flows_redirected=self._events.redirected,
             policy_sets=len(realized.sets),
             policy_entries=realized.policy_entries,

@@ -2,11 +2,13 @@
 
 Numbers are explained here: identities and addresses by the snapshot, rule numbers by the table that made them, a
 default deny by the policy behind the event's set. Redirected flows are counted only: their record comes from the proxy,
-which sees the request. The store is bounded; under pressure allows make room for denials, and what is lost is counted.
+which sees the request. The store is bounded; under pressure allows make room for denials and the pod with most records
+for the others, and what is lost is counted.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -140,6 +142,8 @@ class FlowLog:
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
         self._held: dict[tuple[object, ...], FlowRecord] = {}
+        self._by_pod: Counter[tuple[str, str]] = Counter()
+        self._denials = 0
         self._lost = 0
         self.lost_total = 0
 
@@ -156,6 +160,8 @@ class FlowLog:
             self.lose(record.count)
             return
         self._held[key] = record
+        self._by_pod[_pod(record)] += 1
+        self._denials += record.verdict is Verdict.DENY
 
     def lose(self, count: int) -> None:
         """Count records that could not be kept, here or in the kernel's ring."""
@@ -166,16 +172,36 @@ class FlowLog:
         """The oldest records, and how many were lost since the last time."""
         keys = list(self._held)[:most]
         lost, self._lost = self._lost, 0
-        return [self._held.pop(key) for key in keys], lost
+        return [self._take(key) for key in keys], lost
+
+    def _take(self, key: tuple[object, ...]) -> FlowRecord:
+        record = self._held.pop(key)
+        pod = _pod(record)
+        self._by_pod[pod] -= 1
+        self._denials -= record.verdict is Verdict.DENY
+        if not self._by_pod[pod]:
+            del self._by_pod[pod]
+        return record
 
     def _make_room(self, record: FlowRecord) -> bool:
+        """At the cost of an allow, else of the pod that has most records: a scan makes one for each port it tries."""
         if record.verdict is not Verdict.DENY:
             return False
-        victim = next((key for key, held in self._held.items() if held.verdict is not Verdict.DENY), None)
-        if victim is None:
-            return False
-        self.lose(self._held.pop(victim).count)
+        if self._denials < len(self._held):
+            victim = next(key for key, held in self._held.items() if held.verdict is not Verdict.DENY)
+        else:
+            [(loudest, most)] = self._by_pod.most_common(1)
+            if most <= self._by_pod[_pod(record)] + 1:
+                return False
+            victim = next(key for key, held in self._held.items() if _pod(held) == loudest)
+        self.lose(self._take(victim).count)
         return True
+
+
+def _pod(record: FlowRecord) -> tuple[str, str]:
+    """Whose record it is: the sending pod's, and where no pod sent, the receiving one's."""
+    party = record.source if record.source.pod else record.destination
+    return party.namespace, party.pod
 
 
 def _sameness(record: FlowRecord) -> tuple[object, ...]:

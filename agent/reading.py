@@ -40,6 +40,8 @@ class Reading:
     connected: bool = False
     endpoints: dict[str, int] = field(default_factory=dict)
     flow_records_lost: int = 0
+    records_lost_by_pod: dict[str, int] = field(default_factory=dict)
+    """In the kernel, by `namespace/name` of the pod whose share it was; those that lost none are left out."""
     flows_redirected: int = 0
     policy_sets: int = 0
     policy_entries: int = 0

@@ -55,6 +55,14 @@ class ReadingCollector(Collector):
             "Part of its share in use, of the pod that uses most.",
             now.conntrack_fullest,
         )
+        lost = CounterMetricFamily(
+            "weft_agent_pod_records_lost",
+            "Flow records that found no room in the kernel's ring, by the pod that sent too much.",
+            labels=("namespace", "pod"),
+        )
+        for pod, count in sorted(now.records_lost_by_pod.items()):
+            lost.add_metric(pod.split("/", 1), count)
+        yield lost
         states = GaugeMetricFamily("weft_agent_endpoints", "Pods attached to this node, by state.", labels=("state",))
         for state, count in sorted(now.endpoints.items()):
             states.add_metric((state,), count)

@@ -13,7 +13,7 @@ from typing import Any
 _be16: Any = ctypes.c_uint16.__ctype_be__
 _be32: Any = ctypes.c_uint32.__ctype_be__
 
-LAYOUT_SHA256 = "da5d4f27c8848fd2626bdcebc98ec1df88a68b3475386e3ba3ac55b3c3d7c766"
+LAYOUT_SHA256 = "b40e3c23f159b3d46c7feda2bdec98f238c5a2493d51280a063d23e041057ea4"
 """Of the header this file was made from."""
 
 LAYOUT_VERSION = 1
@@ -264,8 +264,12 @@ class CtEntry(ctypes.Structure):
 
 class EndpointSpent(ctypes.Structure):
     _fields_ = [
+        ("allows_ns", ctypes.c_uint64),
+        ("denials_ns", ctypes.c_uint64),
         ("opened", ctypes.c_uint32),
         ("received", ctypes.c_uint32),
+        ("unrecorded", ctypes.c_uint32),
+        ("pad", ctypes.c_uint32),
     ]
 
 

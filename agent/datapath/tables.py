@@ -227,11 +227,14 @@ class CtEntry(_Plain):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSpent(_Plain):
+    allows_ns: int = 0
+    denials_ns: int = 0
     opened: int = 0
     received: int = 0
+    unrecorded: int = 0
 
     LAYOUT: ClassVar[type[Any]] = layouts.EndpointSpent
-    NUMBERS: ClassVar[tuple[str, ...]] = ("opened", "received")
+    NUMBERS: ClassVar[tuple[str, ...]] = ("allows_ns", "denials_ns", "opened", "received", "unrecorded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

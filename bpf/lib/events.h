@@ -1,15 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records of decisions leave through a ring buffer. A full one costs the record, never the packet, and is counted. */
+/*
+ * Records of decisions leave through a ring buffer. A full one costs the record, never the packet, and is counted.
+ * While the reader keeps up, everything is recorded. When it falls behind, each pod has a rate of its own, so that a
+ * flood pushes out no records but its own, and a higher one for denials; the upper half is for denials alone.
+ */
+#define EVENTS_CALM (EVENTS_BYTES / 4)
+#define EVENTS_FOR_ALL (EVENTS_BYTES / 2)
+#define EVENT_ALLOW_PRICE_NS (SECOND_NS / 100)
+#define EVENT_DENIAL_PRICE_NS (SECOND_NS / 1000)
+
+static __always_inline void event_lost(u32 payer)
+{
+	struct endpoint_spent *spent = mesh_spent.lookup(&payer);
+
+	gauge_add(GAUGE_EVENTS_LOST);
+	if (spent)
+		__sync_fetch_and_add(&spent->unrecorded, 1);
+}
+
+static __always_inline bool event_affordable(u32 payer, u8 verdict, u64 now)
+{
+	u64 unread = events_unread_bytes();
+	struct endpoint_spent *spent;
+
+	if (unread < EVENTS_CALM)
+		return true;
+	spent = mesh_spent.lookup(&payer);
+	if (!spent)
+		return false;
+	if (verdict == VERDICT_DENY)
+		return share_pay(&spent->denials_ns, now, EVENT_DENIAL_PRICE_NS, SECOND_NS);
+	return unread < EVENTS_FOR_ALL && share_pay(&spent->allows_ns, now, EVENT_ALLOW_PRICE_NS, SECOND_NS);
+}
+
+/* Room for one record, or NULL, and then it is counted as lost. */
+static __always_inline struct flow_event *event_begin(u32 payer, u8 verdict, u64 now)
+{
+	struct flow_event *event = NULL;
+
+	if (event_affordable(payer, verdict, now))
+		event = mesh_events.ringbuf_reserve(sizeof(struct flow_event));
+	if (!event)
+		event_lost(payer);
+	return event;
+}
 
 static __always_inline void event_of_packet(const struct packet *p, u8 verdict, u16 reason, u32 bytes)
 {
 	const struct ct_key *flow = p->answered ? &p->reply : &p->key;
-	struct flow_event *event = mesh_events.ringbuf_reserve(sizeof(struct flow_event));
+	struct flow_event *event = event_begin(share_payer(p), verdict, p->now);
 
-	if (!event) {
-		gauge_add(GAUGE_EVENTS_LOST);
+	if (!event)
 		return;
-	}
 	event->time_ns = p->now;
 	event->endpoint = flow->endpoint;
 	event->peer_endpoint = p->peer_endpoint;

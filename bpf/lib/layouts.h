@@ -198,16 +198,20 @@ _Static_assert(sizeof(struct ct_entry) == 56, "ct_entry");
 /* ---- shares: no pod takes so much of its node's tables that the others go without ------------------------ */
 
 /*
- * Index: the endpoint's number; 0 is what belongs to no pod. Written by the programs alone. The counts only grow (and
- * wrap): entries of conntrack that were made for flows which the pod opened, and for those from elsewhere to it.
+ * Index: the endpoint's number; 0 is what belongs to no pod. Written by the programs alone. Counts only grow (and wrap).
+ * A rate is one time: until when is paid. Each use moves it on by its price, and it may be so far ahead of now.
  */
 #define ENDPOINT_NUMBERS 65536
 
 struct endpoint_spent {
-	__u32 opened;
-	__u32 received;
+	__u64 allows_ns;		/* records of allowed flows, while the ring of records fills up */
+	__u64 denials_ns;		/* records of denials, likewise */
+	__u32 opened;			/* conntrack entries that were made for flows which the pod opened */
+	__u32 received;			/* the same, for flows from outside the node to it */
+	__u32 unrecorded;		/* records of what it sent (or, from outside, was sent) that found no room */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct endpoint_spent) == 8, "endpoint_spent");
+_Static_assert(sizeof(struct endpoint_spent) == 32, "endpoint_spent");
 
 /* The same index; how many of those entries are gone again. Written by the agent alone, each time it has walked. */
 struct endpoint_freed {

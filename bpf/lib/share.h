@@ -11,6 +11,17 @@ static __always_inline u32 share_payer(const struct packet *p)
 	return p->key.direction == DIR_INGRESS && p->peer_endpoint ? p->peer_endpoint : p->key.endpoint;
 }
 
+/* One more use of something that has a rate: `price_ns` each, and up to `ahead_ns` of them at once. */
+static __always_inline bool share_pay(u64 *paid_until, u64 now, u64 price_ns, u64 ahead_ns)
+{
+	u64 paid = *paid_until > now ? *paid_until : now;
+
+	if (paid - now > ahead_ns)
+		return false;
+	*paid_until = paid + price_ns;	/* without atomics: racing CPUs may let one more pass */
+	return true;
+}
+
 /*
  * The count that a new conntrack entry is charged to, or NULL and -DROP_CT_SHARE in *error where the share is in use.
  * Flows that a pod opens and flows that reach it from elsewhere count apart: a flood from outside does not keep its

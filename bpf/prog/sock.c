@@ -29,13 +29,12 @@ static __always_inline void sock_event(const struct endpoint_entry *ep, u32 id, 
 				       const struct policy_answer *answer, u32 peer, u16 reason)
 {
 	bool is_v4 = is_mapped(target->addr);
-	struct flow_event *event = mesh_events.ringbuf_reserve(sizeof(struct flow_event));
+	u64 now = bpf_ktime_get_ns();
+	struct flow_event *event = event_begin(id, VERDICT_DENY, now);
 
-	if (!event) {
-		gauge_add(GAUGE_EVENTS_LOST);
+	if (!event)
 		return;
-	}
-	event->time_ns = bpf_ktime_get_ns();
+	event->time_ns = now;
 	event->endpoint = id;
 	event->peer_endpoint = endpoint_by_addr(target->addr);
 	event->src_identity = endpoint_identity(ep, is_v4);

@@ -185,8 +185,12 @@ int tc_to_pod(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	if (!verdict)
 		verdict = to_pod_decide(skb, p, cfg, ep, mark == cfg->mark_from_proxy && !skb->ingress_ifindex);
-	if (verdict < 0)
+	if (verdict < 0) {
+		/* Who sent it, by the interface and not by what it claims: that is who pays for the record. */
+		if (skb->ingress_ifindex)
+			p->peer_endpoint = endpoint_by_ifindex(skb->ingress_ifindex);
 		return drop_packet(skb, p, cfg, ep, -verdict, HOOK_TO_POD, DIR_INGRESS);
+	}
 	count(DROP_NONE, DIR_INGRESS, skb->len);
 	return TC_ACT_OK;
 }

@@ -94,3 +94,13 @@ def test_a_flood_from_outside_is_charged_to_the_pod_that_it_is_for(shared: Clust
         lambda flow: flow["dropReason"] == "ct-share" and flow["direction"] == "ingress", "--verdict", "deny"
     )
     assert (flow["from"]["ip"], flow["to"]["pod"]) == (outside, "server")
+
+
+def test_a_flood_of_denials_hides_no_denial_of_another_pod(shared: Cluster) -> None:
+    server = shared.address("s/server")
+    with flood(shared, "s/greedy", server, 9999):
+        assert reach(shared, "s/client", (server, 9999)) == ["ECONNREFUSED"]
+    flow = shared.wait_for_flow(
+        lambda flow: flow["from"]["pod"] == "client" and flow["to"]["port"] == 9999, "--verdict", "deny"
+    )
+    assert flow["dropReason"] == "policy-default"

@@ -106,6 +106,24 @@ def test_equal_records_are_counted_together_whatever_their_client_port() -> None
     assert len(log) == 0
 
 
+def test_one_pods_denials_push_out_no_denial_of_another() -> None:
+    log = FlowLog(limit=4)
+    scanned = record(replace(EVENT, verdict=2, reason=DropReason.DROP_POLICY_DEFAULT), names())
+    noisy, quiet = (
+        replace(scanned, source=replace(scanned.source, namespace="s", pod=pod)) for pod in ("noisy", "quiet")
+    )
+    for port in range(1, 9):
+        log.add(replace(noisy, destination=replace(noisy.destination, port=port)))
+    for port in (80, 81, 82):
+        log.add(replace(quiet, destination=replace(quiet.destination, port=port)))
+    log.add(replace(noisy, destination=replace(noisy.destination, port=99)))
+    records, lost = log.take(10)
+    assert [(item.source.pod, item.destination.port) for item in records] == [
+        ("noisy", 3), ("noisy", 4), ("quiet", 80), ("quiet", 81),
+    ]  # fmt: skip
+    assert lost == 8
+
+
 def test_under_pressure_denials_stay_and_losses_are_counted() -> None:
     log = FlowLog(limit=2)
     told = names()

@@ -7,7 +7,7 @@ from agent.telemetry import page
 
 READING = Reading(
     counters={(0, 0): (5, 500), (2, 1): (1, 60)}, gauges={"events_lost": 3}, pressure={"mesh_ct": 0.5},
-    endpoints={"enforced": 2}, revision=7, connected=True, conntrack_fullest=0.25,
+    endpoints={"enforced": 2}, revision=7, connected=True, conntrack_fullest=0.25, records_lost_by_pod={"shop/a": 9},
 )  # fmt: skip
 
 
@@ -18,6 +18,7 @@ def test_drops_have_a_reason_and_a_direction() -> None:
     assert 'weft_agent_datapath_events_total{event="events-lost"} 3.0' in text
     assert "weft_agent_revision 7.0" in text
     assert "weft_agent_conntrack_share_ratio 0.25" in text
+    assert 'weft_agent_pod_records_lost_total{namespace="shop",pod="a"} 9.0' in text
 
 
 def test_every_name_has_our_prefix() -> None:
