@@ -13,7 +13,7 @@ from typing import Any
 _be16: Any = ctypes.c_uint16.__ctype_be__
 _be32: Any = ctypes.c_uint32.__ctype_be__
 
-LAYOUT_SHA256 = "b40e3c23f159b3d46c7feda2bdec98f238c5a2493d51280a063d23e041057ea4"
+LAYOUT_SHA256 = "4d0c00d1b72b924c121e12fba21a1d1df28143b40f3dfad6a83b553ac20db0d9"
 """Of the header this file was made from."""
 
 LAYOUT_VERSION = 1
@@ -99,7 +99,8 @@ class DropReason(IntEnum):
     DROP_PROXY_DOWN = 24
     DROP_RESET_FAILED = 25
     DROP_CT_SHARE = 26
-    DROP_REASON_COUNT = 27
+    DROP_REDIRECT_SHARE = 27
+    DROP_REASON_COUNT = 28
 
 
 class Gauge(IntEnum):
@@ -112,7 +113,8 @@ class Gauge(IntEnum):
     GAUGE_ICMP_SUPPRESSED = 4
     GAUGE_CT_CREATED = 5
     GAUGE_SERVICE_TRANSLATED = 6
-    GAUGE_COUNT = 7
+    GAUGE_SERVICES_FORGOTTEN = 7
+    GAUGE_COUNT = 8
 
 
 DIR_EGRESS = 0
@@ -156,7 +158,8 @@ DROP_EXTENSION_HEADER = 23
 DROP_PROXY_DOWN = 24
 DROP_RESET_FAILED = 25
 DROP_CT_SHARE = 26
-DROP_REASON_COUNT = 27
+DROP_REDIRECT_SHARE = 27
+DROP_REASON_COUNT = 28
 
 GAUGE_EVENTS_LOST = 0
 GAUGE_REDIRECTED = 1
@@ -165,7 +168,8 @@ GAUGE_ICMP_SENT = 3
 GAUGE_ICMP_SUPPRESSED = 4
 GAUGE_CT_CREATED = 5
 GAUGE_SERVICE_TRANSLATED = 6
-GAUGE_COUNT = 7
+GAUGE_SERVICES_FORGOTTEN = 7
+GAUGE_COUNT = 8
 
 
 class IpcacheKey(ctypes.Structure):
@@ -266,6 +270,8 @@ class EndpointSpent(ctypes.Structure):
     _fields_ = [
         ("allows_ns", ctypes.c_uint64),
         ("denials_ns", ctypes.c_uint64),
+        ("redirects_ns", ctypes.c_uint64),
+        ("sockets_ns", ctypes.c_uint64),
         ("opened", ctypes.c_uint32),
         ("received", ctypes.c_uint32),
         ("unrecorded", ctypes.c_uint32),

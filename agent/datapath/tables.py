@@ -229,12 +229,22 @@ class CtEntry(_Plain):
 class EndpointSpent(_Plain):
     allows_ns: int = 0
     denials_ns: int = 0
+    redirects_ns: int = 0
+    sockets_ns: int = 0
     opened: int = 0
     received: int = 0
     unrecorded: int = 0
 
     LAYOUT: ClassVar[type[Any]] = layouts.EndpointSpent
-    NUMBERS: ClassVar[tuple[str, ...]] = ("allows_ns", "denials_ns", "opened", "received", "unrecorded")
+    NUMBERS: ClassVar[tuple[str, ...]] = (
+        "allows_ns",
+        "denials_ns",
+        "redirects_ns",
+        "sockets_ns",
+        "opened",
+        "received",
+        "unrecorded",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

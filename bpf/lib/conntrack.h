@@ -4,8 +4,6 @@
  * An expired entry is a miss. Counters are added without atomics: a flow's packets of one direction come on one CPU,
  * and a lost count is cheaper than a locked bus on every packet.
  */
-#define SECOND_NS 1000000000ULL
-
 static __always_inline u64 ct_life(const struct node_config *cfg, u8 protocol, u32 flags)
 {
 	u32 seconds;

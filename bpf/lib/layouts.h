@@ -70,7 +70,8 @@ enum drop_reason {
 	DROP_PROXY_DOWN = 24,		/* the proxy has been away for longer than its grace */
 	DROP_RESET_FAILED = 25,		/* a reset or ICMP answer could not be made; the packet was dropped all the same */
 	DROP_CT_SHARE = 26,		/* the pod that the flow is charged to has its share of conntrack in use */
-	DROP_REASON_COUNT = 27,
+	DROP_REDIRECT_SHARE = 27,	/* the pod opens connections through the proxy faster than one pod may */
+	DROP_REASON_COUNT = 28,
 };
 
 /* ---- ipcache: address -> identity (LPM) ------------------------------------------------------------------ */
@@ -206,12 +207,14 @@ _Static_assert(sizeof(struct ct_entry) == 56, "ct_entry");
 struct endpoint_spent {
 	__u64 allows_ns;		/* records of allowed flows, while the ring of records fills up */
 	__u64 denials_ns;		/* records of denials, likewise */
+	__u64 redirects_ns;		/* redirect records */
+	__u64 sockets_ns;		/* sockets whose service is remembered */
 	__u32 opened;			/* conntrack entries that were made for flows which the pod opened */
 	__u32 received;			/* the same, for flows from outside the node to it */
 	__u32 unrecorded;		/* records of what it sent (or, from outside, was sent) that found no room */
 	__u32 pad;
 };
-_Static_assert(sizeof(struct endpoint_spent) == 32, "endpoint_spent");
+_Static_assert(sizeof(struct endpoint_spent) == 48, "endpoint_spent");
 
 /* The same index; how many of those entries are gone again. Written by the agent alone, each time it has walked. */
 struct endpoint_freed {
@@ -380,7 +383,8 @@ enum gauge {
 	GAUGE_ICMP_SUPPRESSED = 4,
 	GAUGE_CT_CREATED = 5,
 	GAUGE_SERVICE_TRANSLATED = 6,
-	GAUGE_COUNT = 7,
+	GAUGE_SERVICES_FORGOTTEN = 7,	/* translated, but the socket will not hear its service's address again */
+	GAUGE_COUNT = 8,
 };
 
 /* Limits the ICMP answers of a node: one entry, index 0. */

@@ -44,14 +44,30 @@ MESH_MAP("array", u32, struct endpoint_freed, mesh_freed, ENDPOINT_NUMBERS, 0);
 
 MESH_MAP("hash", struct service_key, struct service_entry, mesh_service, ENTRIES_mesh_service, NO_PREALLOC);
 MESH_MAP("hash", u32, struct backend_entry, mesh_backend, ENTRIES_mesh_backend, NO_PREALLOC);
-MESH_MAP("lru_hash", struct sockrev_key, struct sockrev_entry, mesh_sockrev, 16384, 0);
+/*
+ * LRU: nobody says when a socket is closed. One pod adds SOCKETS_PER_SECOND at most, so that what another has noted
+ * stands for eight seconds at least, whatever the first does: longer than anybody waits for an answer to a datagram.
+ */
+#define SOCKETS_REMEMBERED 65536
+#define SOCKETS_PER_SECOND (SOCKETS_REMEMBERED / 8)
+MESH_MAP("lru_hash", struct sockrev_key, struct sockrev_entry, mesh_sockrev, SOCKETS_REMEMBERED, 0);
+/* Needed from connect() to the SYN that it sends, and written only where the socket was remembered. */
 MESH_MAP("lru_hash", struct svcflow_key, struct svcflow_entry, mesh_svcflow, 16384, 0);
 
 /*
  * LRU: a record is needed between the SYN and accept() alone. Under a flood the oldest goes, and its connection is
- * reset by the proxy (no record: reset); a plain hash would refuse every new connection instead.
+ * reset by the proxy (no record: reset); a plain hash would refuse every new connection instead. One pod adds
+ * REDIRECTS_PER_SECOND, and a quarter of the table at once: the others' records of the last seconds stand.
  */
-MESH_MAP("lru_hash", struct redirect_key, struct redirect_record, mesh_redirect, 65536, 0);
+#define REDIRECTS 65536
+#define REDIRECTS_AT_ONCE (REDIRECTS / 4)
+#define REDIRECTS_PER_SECOND (REDIRECTS / 8)
+MESH_MAP("lru_hash", struct redirect_key, struct redirect_record, mesh_redirect, REDIRECTS, 0);
+
+/*
+ * No share per pod: the fragments of a datagram follow each other within microseconds, and it takes 4,096 first ones in
+ * between to push a record out.
+ */
 MESH_MAP("lru_hash", struct frag_key, struct frag_entry, mesh_frag, 4096, 0);
 
 MESH_MAP("percpu_array", u32, struct counter, mesh_counters, DROP_REASON_COUNT * 2, 0);

@@ -118,7 +118,10 @@ static __always_inline int redirect_record(const struct packet *p, const struct 
 		.dst_identity = p->dst_identity,
 		.service = p->service,
 	};
+	int error = share_of_redirects(p);
 
+	if (error)
+		return error;
 	copy_addr(key.saddr, p->key.saddr);
 	copy_addr(key.daddr, p->key.daddr);
 	key.sport = p->key.sport;

@@ -4,6 +4,8 @@
  * Whoever sends pays; what comes from outside the node is charged to the pod that it is for.
  */
 
+#define SECOND_NS 1000000000ULL
+
 /* peer_endpoint is believed here: the programs set it only where the packet came in by that pod's own interface, or
  * where the proxy speaks for it. */
 static __always_inline u32 share_payer(const struct packet *p)
@@ -51,4 +53,24 @@ static __always_inline u32 *share_of_flows(const struct packet *p, const struct 
 	if ((s32)(made - gone) >= (s32)cfg->flows_per_pod)
 		*error = -DROP_CT_SHARE;
 	return count;
+}
+
+/* May the sender have one more redirect record? 0 or -DROP_REDIRECT_SHARE. */
+static __always_inline int share_of_redirects(const struct packet *p)
+{
+	u32 payer = share_payer(p);
+	struct endpoint_spent *spent = mesh_spent.lookup(&payer);
+	u64 price = SECOND_NS / REDIRECTS_PER_SECOND;
+
+	if (spent && share_pay(&spent->redirects_ns, p->now, price, REDIRECTS_AT_ONCE * price))
+		return 0;
+	return -DROP_REDIRECT_SHARE;
+}
+
+/* May the pod have one more socket's service remembered? */
+static __always_inline bool share_of_sockets(u32 id)
+{
+	struct endpoint_spent *spent = mesh_spent.lookup(&id);
+
+	return spent && share_pay(&spent->sockets_ns, bpf_ktime_get_ns(), SECOND_NS / SOCKETS_PER_SECOND, SECOND_NS);
 }

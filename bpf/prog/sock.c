@@ -57,16 +57,30 @@ static __always_inline void sock_event(const struct endpoint_entry *ep, u32 id, 
 	mesh_events.ringbuf_submit(event, 0);
 }
 
-/* Remember where the socket thinks it is talking to, for getpeername(), recvmsg() and the flow records. */
-static __always_inline void sock_remember(struct bpf_sock_addr *ctx, const struct sock_target *target,
+/*
+ * Remember where the socket thinks it is talking to, for getpeername(), recvmsg() and the flow records. A pod that opens
+ * sockets faster than one pod may is not told any more: better that it is confused than that the others are.
+ */
+static __always_inline void sock_remember(struct bpf_sock_addr *ctx, u32 id, const struct sock_target *target,
 					  const struct backend_entry *backend, u32 service)
 {
 	struct sockrev_key key __attribute__((aligned(8))) = { .port = backend->port, .protocol = target->protocol };
 	struct sockrev_entry entry __attribute__((aligned(8))) = { .port = target->port, .service = service };
+	struct sockrev_entry *known;
 
 	key.cookie = bpf_get_socket_cookie(ctx);
 	copy_addr(key.addr, backend->addr);
 	copy_addr(entry.addr, target->addr);
+	known = mesh_sockrev.lookup(&key);
+	if (known && known->service == service && known->port == entry.port && same_addr(known->addr, entry.addr))
+		return;			/* one more datagram of the same socket */
+	if (!share_of_sockets(id)) {
+		gauge_add(GAUGE_SERVICES_FORGOTTEN);
+		/* What is known of this backend is another service's: no name is better than a wrong one. */
+		if (known)
+			mesh_sockrev.delete(&key);
+		return;
+	}
 	mesh_sockrev.update(&key, &entry);
 }
 
@@ -135,7 +149,7 @@ static __always_inline int sock_decide(struct bpf_sock_addr *ctx, struct sock_ta
 		backend = service_backend(service);
 		if (!backend)
 			return sock_refuse(ep, id, target);
-		sock_remember(ctx, target, backend, service->service);
+		sock_remember(ctx, id, target, backend, service->service);
 		copy_addr(target->addr, backend->addr);
 		target->port = backend->port;
 		target->translated = 1;

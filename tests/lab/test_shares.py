@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,8 +43,8 @@ def ended(probe: subprocess.Popen[str]) -> Any:
 
 
 @contextmanager
-def flood(cluster: Cluster, where: str, target: str, port: int) -> Iterator[None]:
-    command = [sys.executable, attacks.__file__, "flood", target, str(port), str(FLOOD_S)]
+def flood(cluster: Cluster, where: str, target: str, port: int, kind: str = "flood") -> Iterator[None]:
+    command = [sys.executable, attacks.__file__, kind, target, str(port), str(FLOOD_S)]
     running = started(cluster.start(where, *command))
     yield
     assert running.poll() is None, "the flood was over before what it should not disturb"
@@ -104,3 +105,22 @@ def test_a_flood_of_denials_hides_no_denial_of_another_pod(shared: Cluster) -> N
         lambda flow: flow["from"]["pod"] == "client" and flow["to"]["port"] == 9999, "--verdict", "deny"
     )
     assert flow["dropReason"] == "policy-default"
+
+
+def test_a_flood_of_new_sockets_makes_no_other_pod_forget_whom_it_called(shared: Cluster) -> None:
+    service = "10.96.7.7"
+    caller = started(shared.start_probe("s/client", "named", service, "9090"))
+    forgotten = series(shared, 'weft_agent_datapath_events_total{event="services-forgotten"}')
+    with flood(shared, "s/greedy", service, 9090, "sockets"):
+        time.sleep(2)
+        assert reach(shared, "s/client", (service, 9090)) == ["ok"]
+        out, _ = caller.communicate("\n", timeout=10)
+        assert json.loads(out) == {"peer": service}
+    assert series(shared, 'weft_agent_datapath_events_total{event="services-forgotten"}') > forgotten
+
+
+def test_a_flood_of_connections_to_the_proxy_leaves_others_theirs(shared: Cluster) -> None:
+    server = shared.address("s/server")
+    with flood(shared, "s/greedy", server, 8080):
+        seen = ended(started(shared.start_probe("s/client", "steady", "http", server, "8080", "3", "/x")))
+    assert set(seen["counts"]) == {"ok"}

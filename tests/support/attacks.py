@@ -9,6 +9,7 @@ mapped TARGET4 PORT                  IPv6 sockets that reach an IPv4 address as 
 discovery TARGET6 VICTIM6            neighbour discovery to a far address, in another's name, and as a router
 errors TARGET ASKED                  ICMP errors to TARGET that quote a real flow between here and ASKED port 53
 knock HOST PORT...                   plain connects
+sockets TARGET PORT SECONDS          a datagram from a new socket, over and over; says when the first ones are out
 flood TARGET PORT SECONDS            SYNs as fast as they go, each from another port; says when the first ones are out
 """
 
@@ -244,9 +245,20 @@ def flood(target: str, port: str, seconds: str) -> object:
     return {"sent": sent}
 
 
+def sockets(target: str, port: str, seconds: str) -> object:
+    sent, end = 0, time.monotonic() + float(seconds)
+    while time.monotonic() < end:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, contextlib.suppress(OSError):
+            one.sendto(b"x", (target, int(port)))
+        sent += 1
+        if sent == 10_000:
+            print(json.dumps({"started": True}), flush=True)
+    return {"sent": sent}
+
+
 VERBS = {
     verb.__name__: verb
-    for verb in (spoof, marks, flags, fragments, extensions, mapped, discovery, errors, knock, flood)
+    for verb in (spoof, marks, flags, fragments, extensions, mapped, discovery, errors, knock, flood, sockets)
 }
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ steady PROTO HOST PORT SECONDS [PATH]   one exchange every 5 ms on a new socket;
 hold HOST PORT MODE SECONDS   one connection: idle, send, or receive; how it ended
 raw HOST PORT                 bytes from stdin (hex) in one segment; answers as text
 whoami PROTO HOST PORT        what the server says of the caller
+named HOST PORT               one connection; whom it was opened to, as getpeername() says when a line comes on stdin
 crowd HOST PORT COUNT         connections held until a line comes on stdin; what became of the others
 reuse HOST PORT PATH COUNT PORTS [FIRST]   requests with `Connection: close`, over and over from PORTS source ports
 """
@@ -227,6 +228,15 @@ def reuse(host: str, port: str, path: str, count: str, ports: str, first: str = 
     return {"counts": counts, "slowest": round(slowest, 3)}
 
 
+def named(host: str, port: str) -> object:
+    with socket.socket(family(host), socket.SOCK_STREAM) as client:
+        client.settimeout(TIMEOUT_S)
+        client.connect((host, int(port)))
+        print(json.dumps({"started": True}), flush=True)
+        sys.stdin.readline()
+        return {"peer": client.getpeername()[0]}
+
+
 def crowd(host: str, port: str, count: str) -> object:
     """Each connection has had an answer of the server before it counts as held."""
     held: list[socket.socket] = []
@@ -253,7 +263,7 @@ def crowd(host: str, port: str, count: str) -> object:
     return {"alive": alive}
 
 
-VERBS = {verb.__name__: verb for verb in (reach, steady, hold, serve, raw, whoami, crowd, reuse)}
+VERBS = {verb.__name__: verb for verb in (reach, steady, hold, serve, raw, whoami, named, crowd, reuse)}
 
 if __name__ == "__main__":
     print(json.dumps(VERBS[sys.argv[1]](*sys.argv[2:])), flush=True)
