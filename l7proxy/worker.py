@@ -21,6 +21,7 @@ from l7proxy.core.authz import Authorizer
 from l7proxy.core.client import ClientConnection
 from l7proxy.core.facts import ConnectionFacts, Pipe
 from l7proxy.core.heads import Heads
+from l7proxy.core.shares import Payer, Payers, Shares, payers, too_much
 from l7proxy.core.sides import ClientSide, UpstreamSide
 from l7proxy.core.site import Recorder
 from l7proxy.core.tally import Counters, Tallies, add
@@ -57,8 +58,10 @@ class Worker:
         self.now = clock()
         self.draining = False
         self.generation = 0
+        self._swapped_at = 0.0
         self.node = ""
-        self.clients: set[ClientConnection] = set()
+        self.clients: dict[ClientConnection, Payers] = {}
+        self._shares = Shares(config.limits)
         self._config = config
         self._authorizer = Authorizer()
         self._origins: Origins | None = None
@@ -145,8 +148,20 @@ class Worker:
     def _check(self) -> None:
         for client in list(self.clients):
             client.check(self.now)
+        self._bound_memory()
         if self._pool is not None:
-            self._pool.close_idle(self.now - self.limits.pool_idle_s)
+            self._pool.close_idle(self.now - self.limits.pool_idle_s, self._swapped_at)
+
+    def _bound_memory(self) -> None:
+        """A client that opens many connections and reads no answer would take all the memory."""
+        held: dict[Payer, list[tuple[ClientConnection, int]]] = {}
+        for client, who in self.clients.items():
+            if self._shares.crowded(who.of_bytes):
+                held.setdefault(who.of_bytes, []).append((client, client.waiting_bytes()))
+        for sizes in held.values():
+            for client in too_much(sizes, self.limits.client_bytes):
+                add(self.counters.refused, "not-reading")
+                self.reset(client.pipe)
 
     async def _flush(self) -> None:
         if self.access_log is not None:
@@ -190,6 +205,7 @@ class Worker:
         first = self._authorizer.view is None
         self._authorizer.swap(view)
         self.generation = self._authorizer.generation
+        self._swapped_at = self.clock()
         self.heads.forget_verdicts()
         self.counters.revision = view.revision
         self._unseen = deque(dict.fromkeys((*self._unseen, *self.clients)))
@@ -232,11 +248,13 @@ class Worker:
             reset_on_close(made)
             made.close()
             return
+        who = payers(facts)
+        self._shares.take(who)
         made.setblocking(False)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._arriving += 1
         self._empty.clear()
-        self._tasks.create_task(self._serve(made, facts), name="accept")
+        self._tasks.create_task(self._serve(made, facts, who), name="accept")
 
     def _facts_of(self, made: socket.socket) -> ConnectionFacts | None:
         unaccepted = self.counters.unaccepted
@@ -254,32 +272,38 @@ class Worker:
         facts = self._origins.find(peer, local) if self._origins is not None else None
         if facts is None:
             add(unaccepted, "no-record")
+        elif self._shares.full(payers(facts)):
+            add(unaccepted, "share")
+            return None
         return facts
 
-    async def _serve(self, made: socket.socket, facts: ConnectionFacts) -> None:
+    async def _serve(self, made: socket.socket, facts: ConnectionFacts, who: Payers) -> None:
         """Hand the socket to a transport. The only task of a connection, and it ends here."""
         pool = self._running_pool()
         facts = self._authorizer.current(facts)
         shelf = pool.shelf(facts.pool_key)
-        factory = partial(ClientProtocol, self, self._authorizer.pair(facts), facts, shelf, self._on_gone)
+        factory = partial(ClientProtocol, self, self._authorizer.pair(facts), facts, shelf, partial(self._on_gone, who))
         try:
-            _, protocol = await asyncio.get_running_loop().connect_accepted_socket(factory, made)
+            transport, protocol = await asyncio.get_running_loop().connect_accepted_socket(factory, made)
         except OSError:
             add(self.counters.unaccepted, "gone")
             pool.leave(shelf)
+            self._shares.give(who)
             made.close()
         else:
             self.counters.accepted += 1
             self.counters.open_clients += 1
-            self.clients.add(protocol.core)
+            self.clients[protocol.core] = who
+            if self._shares.crowded(who.of_bytes):
+                transport.set_write_buffer_limits(high=self._shares.pipe_bytes(who.of_bytes))
             self.renew(protocol.core)  # a view that came meanwhile did not find it among the clients
         finally:
             self._arriving -= 1
             self._tell_if_empty()
 
-    def _on_gone(self, client: ClientConnection) -> None:
-        if client in self.clients:
-            self.clients.discard(client)
+    def _on_gone(self, who: Payers, client: ClientConnection) -> None:
+        self._shares.give(who)
+        if self.clients.pop(client, None) is not None:
             self._running_pool().leave(client.shelf)
             self.counters.open_clients -= 1
             self._tell_if_empty()

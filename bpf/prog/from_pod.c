@@ -172,9 +172,8 @@ int tc_from_pod(struct __sk_buff *skb)
 	if (mark == cfg->mark_own_answer)
 		return TC_ACT_OK;
 	if (mark == cfg->mark_to_proxy) {
-		if (!verdict)
-			redirect_to_connection(skb, p, cfg);
-		return TC_ACT_OK;
+		skb->mark = 0;
+		return !verdict && redirect_to_connection(skb, p, cfg) ? TC_ACT_OK : TC_ACT_SHOT;
 	}
 	skb->mark = 0;
 	id = endpoint_by_ifindex(skb->ifindex);

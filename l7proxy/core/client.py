@@ -99,6 +99,11 @@ class ClientConnection:
         self.bytes_in = 0
         self.bytes_out = 0
 
+    def waiting_bytes(self) -> int:
+        """Held for a reader that is slow: the client, or the upstream of its request."""
+        upstream = self.upstream.pipe.get_write_buffer_size() if self.upstream is not None else 0
+        return len(self.held) + self.pipe.get_write_buffer_size() + upstream
+
     # ---- from the client -------------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:

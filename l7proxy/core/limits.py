@@ -43,3 +43,11 @@ class Limits:
     """Upstream connections of one worker above which none is kept for reuse."""
     connections: int = 20_000
     """Client connections of one worker; above it new ones are closed at once and counted."""
+    connections_per_client: int = 5_000
+    """Of those, for one pod of this node or one address elsewhere: a quarter."""
+    connections_per_server: int = 10_000
+    """For one pod of this node, from elsewhere: half, since a pod may serve most of what a node is asked."""
+    client_bytes: int = 128 << 20
+    """That wait for slow readers on all connections of one client; beyond, those that hold most are reset."""
+    least_pipe_bytes: int = 16 << 10
+    """What `pipe_bytes` shrinks to for a client with very many connections."""

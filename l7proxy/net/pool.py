@@ -71,13 +71,18 @@ class Pool:
             shelf.idle.remove(upstream)
         self._tidy(shelf)
 
-    def close_idle(self, before: float) -> None:
-        """Close what has not been used since."""
+    def close_idle(self, before: float, unclaimed_before: float = 0.0) -> None:
+        """Close what has not been used since; where no client connection is left, since the second time.
+
+        After a change of policy the client may go to the server directly, from the port of a connection here.
+        The server takes it for the old one, ends that, and nobody tells us.
+        """
         for shelf in list(self._shelves.values()):
+            limit = before if shelf.users else max(before, unclaimed_before)
             for upstream in shelf.idle:
-                if upstream.idle_since <= before:
+                if upstream.idle_since <= limit:
                     upstream.pipe.abort()
-            shelf.idle = [upstream for upstream in shelf.idle if upstream.idle_since > before]
+            shelf.idle = [upstream for upstream in shelf.idle if upstream.idle_since > limit]
             self._tidy(shelf)
 
     def open(self, client: ClientSide) -> None:

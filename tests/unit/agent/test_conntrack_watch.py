@@ -191,7 +191,7 @@ def test_a_pod_that_left_leaves_no_debt_to_the_next_with_its_number(tmp_path: Pa
         tables.spent.put(1, EndpointSpent(received=1))
         await watch.walk()
         assert tables.freed.get(1) == EndpointFreed()
-        await enforcer.change(lambda state: detach(state, "shop/a"))
+        await enforcer.change(lambda state: detach(state, state.local["shop/a"]))
         await watch.walk()
         assert tables.freed.get(1) == EndpointFreed(received=1)
         assert watch.crowded() == []

@@ -15,6 +15,7 @@ import pytest
 from l7proxy.config import ProxyConfig
 from l7proxy.core.client import ClientConnection
 from l7proxy.core.limits import Limits
+from l7proxy.core.shares import payers
 from l7proxy.worker import Worker
 from mesh.model import IdentityId
 from tests.support.playbook import FakePipe
@@ -86,6 +87,40 @@ def test_too_many_connections_are_closed_and_counted() -> None:
         assert proxy.worker.counters.unaccepted == {"too-many": 1}
 
 
+def test_a_pod_with_its_share_of_connections_leaves_the_rest_to_others() -> None:
+    with proxied(limits=Limits(connections_per_client=2)) as (proxy, _):
+        held = [proxy.connect(), proxy.connect()]
+        for made in held:
+            made.sendall(GET)
+            read_until(made, OK[-2:])
+        with proxy.connect() as third, pytest.raises(ConnectionResetError):
+            third.recv(1)
+        assert proxy.worker.counters.unaccepted == {"share": 1}
+        proxy.origins.facts = replace(FACTS, source_endpoint=9)
+        assert statuses(proxy.exchange(GET)) == [200]
+        proxy.origins.facts = FACTS
+        held.pop().close()
+        until(lambda: len(proxy.worker.clients) == 1)
+        assert statuses(proxy.exchange(GET)) == [200]
+        held.pop().close()
+        until(lambda: len(proxy.worker._shares) == 0)
+
+
+def test_a_client_that_reads_nothing_is_reset_before_it_fills_the_memory() -> None:
+    def behave(upstream: Upstream, made: socket.socket) -> None:
+        for _ in upstream.recording(made):
+            made.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 67108864\r\n\r\n")
+            for _ in range(1024):
+                made.sendall(bytes(65536))
+
+    limits = Limits(client_bytes=32 << 10, least_pipe_bytes=16 << 10)
+    with proxied(behave, limits=limits) as (proxy, _), proxy.connect() as made:
+        made.sendall(GET)
+        until(lambda: proxy.worker.counters.refused == {"not-reading": 1})
+        assert len(read_all(made)) < 64 << 20
+        until(lambda: len(proxy.worker._shares) == 0)
+
+
 def test_policy_change_is_in_force_for_the_next_request_of_an_open_connection() -> None:
     with proxied(now=ONLY_API) as (proxy, _), proxy.connect() as made:
         made.sendall(GET)
@@ -120,7 +155,7 @@ def test_connection_that_is_being_accepted_while_the_view_changes_is_judged_by_t
         worker.swapped(ONLY_API)
         ours, theirs = socket.socketpair()
         with ours:
-            serving = asyncio.ensure_future(worker._serve(theirs, FACTS))
+            serving = asyncio.ensure_future(worker._serve(theirs, FACTS, payers(FACTS)))
             await asyncio.sleep(0)  # it has a pair, and waits for its transport
             worker.swapped(view(ingress(rule(http=(prefix("/other"),))), 2))
             await serving
@@ -134,7 +169,7 @@ def idle_client(worker: Worker, port: int) -> ClientConnection:
     facts = replace(FACTS, destination_port=port)
     shelf = worker._running_pool().shelf(facts.pool_key)
     client = ClientConnection(worker, FakePipe(), worker._authorizer.pair(facts), facts, shelf)
-    worker.clients.add(client)
+    worker.clients[client] = payers(FACTS)
     return client
 
 

@@ -30,6 +30,21 @@ def waiting(
     return UpstreamConnection(site, pipe, pool.shelf(key)), pipe
 
 
+def test_what_nobody_has_a_claim_to_does_not_outlive_a_change_of_policy() -> None:
+    async def act(pool: Pool, site: FakeSite) -> None:
+        claimed, kept = waiting(pool, site)
+        other, dropped = waiting(pool, site, ("10.9.9.9", 1, 2, "10.9.9.8", 80))
+        for upstream in (claimed, other):
+            pool.give(upstream)
+        pool.leave(other.shelf)
+        pool.close_idle(site.now - 30, site.now - 1)
+        assert (kept.aborted, dropped.aborted) == (False, False)
+        pool.close_idle(site.now - 30, site.now)
+        assert (kept.aborted, dropped.aborted) == (False, True)
+
+    with_pool(act)
+
+
 def test_what_is_given_back_waits_and_grows_old() -> None:
     async def act(pool: Pool, site: FakeSite) -> None:
         upstream, pipe = waiting(pool, site)
