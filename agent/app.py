@@ -26,6 +26,7 @@ from agent.endpoints import Endpoints, missing_parts, recover
 from agent.enforcer import Enforced, Enforcer
 from agent.errors import AgentError, ConfigRefused
 from agent.events import EventReader
+from agent.fastpath import FastPath
 from agent.files import StateFileError, is_outrun, load_snapshot
 from agent.flows import FlowLog, Names
 from agent.heal import Healer
@@ -125,6 +126,7 @@ class App:
         )
         self._enforcer.proxy = self._proxy
         self._enforcer.on_change = self._changed
+        self._fast_path = FastPath(self._datapath, wanted=config.fast_path)
         self._node = Node(
             name=config.node,
             state_dir=config.state,
@@ -135,10 +137,12 @@ class App:
             proxy=self._proxy,
             flows=self._flows,
             checks=machine.checks,
+            fast_path=self._fast_path,
         )
         self._healer = Healer(
             self._enforcer,
             self._datapath,
+            self._fast_path,
             uplinks=config.uplinks,
             cgroup=str(config.cgroup),
             remove=self._node.remove,
@@ -213,6 +217,7 @@ class App:
         else:
             log.warning(line("no snapshot kept: the kernel enforces what it holds until the controller has sent one"))
         await self._enforcer.in_writer(self._attach_node)
+        await self._healer.look_at_fast_path()
 
     def _attach_node(self) -> None:
         existing = {name: index for index, name in podnetns.interfaces().items()}
@@ -327,6 +332,7 @@ class App:
             policy_sets=len(realized.sets),
             policy_entries=realized.policy_entries,
             hooks_repaired=self._healer.repaired,
+            fast_path=not self._fast_path.closed,
             proxy_workers=self._proxy.workers,
             proxy_resets=self._proxy.resets,
             enforce=self._enforce_times,

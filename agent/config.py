@@ -39,6 +39,8 @@ class AgentConfig:
     log_level: str
     flows_per_pod: int = 0
     """Tracked flows that one pod may open, and as many again that it may receive; 0: a share of the map."""
+    fast_path: bool = True
+    """Known direct flows may pass by the node's IP stack while nothing there would miss them."""
     map_entries: tuple[tuple[str, int], ...] = ()
     """Other sizes of maps than the usual ones, by the map's name."""
 
@@ -100,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
         "--flows-per-pod", type=int, default=0, metavar="N",
         help="tracked flows that one pod may open, and as many that it may receive (default: a quarter of map ct)",
     )  # fmt: skip
+    run.add_argument(
+        "--fast-path", choices=("auto", "off"), default="auto",
+        help="let packets of known direct flows pass by the node's IP stack where nothing there would miss them",
+    )  # fmt: skip
     run.add_argument("--log-level", choices=LEVELS, default="info")
     uninstall = commands.add_parser("uninstall", help="detach and remove everything of one instance")
     uninstall.add_argument("--instance", default="node")
@@ -141,5 +147,6 @@ def parse(arguments: Sequence[str]) -> AgentConfig | UninstallConfig:
         proxy_grace_s=found.proxy_grace,
         log_level=found.log_level,
         flows_per_pod=found.flows_per_pod,
+        fast_path=found.fast_path == "auto",
         map_entries=_map_entries(found.map_entries),
     )

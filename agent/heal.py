@@ -1,4 +1,4 @@
-"""Finds what someone else took away and puts it back: hooks, pods that left without a word, addresses of the node."""
+"""Finds what others changed: hooks, pods that left without a word, the node's addresses, what closes the fast path."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from agent import podnetns
 from agent.datapath.interface import Datapath, DatapathError
 from agent.enforcer import Enforcer
 from agent.errors import AgentError
+from agent.fastpath import FastPath
 from agent.journal import line
 from agent.state import LocalEndpoint
 
@@ -26,6 +27,7 @@ class Healer:
         self,
         enforcer: Enforcer,
         datapath: Datapath,
+        fast_path: FastPath,
         *,
         uplinks: tuple[str, ...],
         cgroup: str,
@@ -33,6 +35,7 @@ class Healer:
     ) -> None:
         self._enforcer = enforcer
         self._datapath = datapath
+        self._fast_path = fast_path
         self._uplinks = uplinks
         self._cgroup = cgroup
         self._remove = remove
@@ -56,7 +59,9 @@ class Healer:
         if addresses != self._enforcer.state.node_addresses:
             await self._enforcer.change(lambda state: replace(state, node_addresses=addresses))
         lost = await self._enforcer.in_writer(self._mend)
-        self.warnings = tuple(f"hook was gone or replaced, and is repaired: {text}" for text in lost)
+        await self.look_at_fast_path()
+        gone = (f"hook was gone or replaced, and is repaired: {text}" for text in lost)
+        self.warnings = (*gone, *self._fast_path.warnings)
         if lost:
             log.warning(line("hooks were gone or replaced", hooks="; ".join(lost)))
             self.repaired += len(lost)
@@ -65,11 +70,19 @@ class Healer:
         """In the writer's thread, so that no pod comes, leaves or changes sides meanwhile. Says what was missing."""
         realized = self._enforcer.reconciler.realized
         pods, guests = sorted(realized.hooks), sorted(realized.guests)
-        uplinks = [index for index, name in podnetns.interfaces().items() if name in self._uplinks]
+        uplinks = self._uplinks_here()
         lost = self._datapath.hooks_missing(pods=pods, uplinks=uplinks, guests=guests)
         if lost:
             self._repair(pods, guests, uplinks)
         return lost
+
+    async def look_at_fast_path(self) -> None:
+        await self._enforcer.in_writer(
+            lambda: self._fast_path.look(sorted(self._enforcer.reconciler.realized.hooks), self._uplinks_here())
+        )
+
+    def _uplinks_here(self) -> list[int]:
+        return [index for index, name in podnetns.interfaces().items() if name in self._uplinks]
 
     def _repair(self, pods: list[int], guests: list[int], uplinks: list[int]) -> None:
         """Each is asked by itself, so only what is broken is touched."""

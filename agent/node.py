@@ -15,6 +15,7 @@ from agent.datapath.interface import Datapath
 from agent.endpoints import SETTLED, Endpoints, Life
 from agent.enforcer import Enforcer
 from agent.errors import AgentError, EndpointRefused, QuestionRefused
+from agent.fastpath import FastPath
 from agent.files import StateFileError, clear_outrun, mark_outrun, save_snapshot
 from agent.flows import FlowLog
 from agent.heal import Healer
@@ -47,6 +48,7 @@ class Node:
         proxy: ProxyLink,
         flows: FlowLog,
         checks: Callable[[], list[dict[str, Any]]],
+        fast_path: FastPath,
     ) -> None:
         self._name = name
         self._snapshot_path = state_dir / "snapshot.pb"
@@ -57,6 +59,7 @@ class Node:
         self._proxy = proxy
         self._flows = flows
         self._checks = checks
+        self._fast_path = fast_path
         self._saved: NodeSnapshot | None = None
         self._changing = False
         self._disk_warning = ""
@@ -254,6 +257,7 @@ class Node:
             "endpointsEnforced": status.endpoints_enforced,
             "proxyWorkers": status.proxy_workers,
             "proxyPids": self._proxy.pids,
+            "fastPath": self._fast_path.closed or "open",
             "warnings": list(status.warnings),
         }
 

@@ -17,6 +17,7 @@ from agent.desired import Desired, DesiredEndpoint
 from agent.moves import Moves, moves
 from agent.policysets import Allocation, Content, allocate, keys_of
 from agent.realized import Realized
+from mesh.layouts import IPCACHE_LOCAL
 from mesh.model import ANY_IDENTITY, Address, PolicyKey
 
 EPOCH_MASK = 0xFFFF_FFFF
@@ -94,6 +95,10 @@ def plan(
         },
         "endpoint_by_netns": {e.netns_cookie: n for n, e in final.items() if e.netns_cookie},
     }
+    # The other addresses of this node, so that one look tells the kernel that they are: 0, no endpoint's.
+    others = {AddressKey(key.prefix.network_address): 0 for key, e in want.ipcache.items() if e.flags & IPCACHE_LOCAL}
+    others = {key: none for key, none in others.items() if key not in by["endpoint_by_address"]}
+    kept = by | {"endpoint_by_address": by["endpoint_by_address"] | others}
     ifindexes = set(by["endpoint_by_ifindex"])
     left = (set(have.endpoint_by_ifindex) | have.hooks | have.guests) - ifindexes - want.guests
     steps: list[Step | Hooks] = [
@@ -109,7 +114,8 @@ def plan(
         Step(table="service", put=services.put_services, delete=services.remove_services),
         Hooks(guests=tuple(sorted(want.guests - have.guests)), detach=tuple(sorted(left))),
         Step(table="policy", delete=last),
-        *(Step(table=t, delete=tuple(k for k in getattr(have, t) if k not in entries)) for t, entries in by.items()),
+        Step(table="endpoint_by_address", put=_differing(have, "endpoint_by_address", others)),
+        *(Step(table=t, delete=tuple(k for k in getattr(have, t) if k not in entries)) for t, entries in kept.items()),
         Step(table="endpoint", delete=tuple(n for n in have.endpoint if n not in final)),
     ]
     used = {e.policy_set for e in final.values()}

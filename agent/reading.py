@@ -46,6 +46,7 @@ class Reading:
     policy_sets: int = 0
     policy_entries: int = 0
     hooks_repaired: int = 0
+    fast_path: bool = False
     proxy_workers: int = 0
     proxy_resets: int = 0
     enforce: Durations = field(default_factory=Durations)

@@ -73,6 +73,7 @@ class ReadingCollector(Collector):
             ("controller_connected", "Whether the stream to the controller is open.", int(now.connected)),
             ("policy_sets", "Policy sets in the kernel.", now.policy_sets),
             ("policy_entries", "Policy entries in the kernel.", now.policy_entries),
+            ("fast_path", "Whether known direct flows pass by the node's IP stack.", int(now.fast_path)),
             ("proxy_workers", "Proxy workers that have swapped to a view.", now.proxy_workers),
         ):
             yield GaugeMetricFamily(f"weft_agent_{name}", text, value=value)

@@ -1,6 +1,6 @@
-"""L4 policy between nodes: throughput and request-response with the programs attached, against the same without.
+"""L4 policy between nodes and on one node: throughput and request-response with the programs attached, against without.
 
-Two networks of the same shape stand side by side: in one the agents enforce policy among ten thousand identities by
+Networks of the same shape stand side by side: in one the agents enforce policy among ten thousand identities by
 five thousand rules, the other has no mesh. iperf3's ends have a CPU each; rr's share one, which takes the scheduler's
 choice of CPU out of the latency.
 """
@@ -19,9 +19,9 @@ from benchmarks.intent import CLIENT_IDENTITY, SERVER_IDENTITY, Subject
 from benchmarks.node import MeshNode
 from benchmarks.options import Options
 from benchmarks.processes import listening, start
-from benchmarks.report import Section, Sense, Target, ratio_row
-from benchmarks.rounds import Sample, measure
-from benchmarks.topology import LOAD_CPU, WORK_CPU, Node, Pod, two_nodes
+from benchmarks.report import Row, Section, Sense, Target, ratio_row
+from benchmarks.rounds import Sample, Samples, measure
+from benchmarks.topology import LOAD_CPU, WORK_CPU, Node, Pod, one_node, two_nodes
 
 IDENTITIES = 10_000
 RULES = 5_000
@@ -39,35 +39,52 @@ class Pair:
 
 
 def run(options: Options) -> Section:
-    with ExitStack() as stack:
-        plain = _pair(stack, options, "plain", meshed=False)
-        meshed = _pair(stack, options, "mesh", meshed=True)
-        variants = {"no mesh": _variant(options, plain), "weft": _variant(options, meshed)}
-        samples = measure(variants, options.rounds, progress=lambda text: options.progress(f"l4 {text}"))
     size = f"{options.scaled(IDENTITIES):,} identities, {options.scaled(RULES):,} rules"
+    targets = (Target(sense=Sense.AT_LEAST, value=0.97), Target(sense=Sense.AT_MOST, value=1.03))
+    cross = _measured(options, _cross_node, "cross node")
+    same = _measured(options, _same_node, "same node")
     return Section(
         name="l4",
-        rows=[
-            ratio_row(
-                samples, f"throughput against no mesh ({size})", "weft", "no mesh", "Gbit/s",
-                Target(sense=Sense.AT_LEAST, value=0.97),
-            ),
-            ratio_row(samples, "throughput per CPU second against no mesh", "weft", "no mesh", "Gbit/CPU s", None),
-            ratio_row(
-                samples, "request-response p50 against no mesh", "weft", "no mesh", "rr p50 us",
-                Target(sense=Sense.AT_MOST, value=1.03),
-            ),
-            ratio_row(samples, "request-response p99 against no mesh", "weft", "no mesh", "rr p99 us", None),
-        ],
-        samples={"cross node": samples},
-    )  # fmt: skip
+        rows=[*_rows(cross, f"cross node ({size})", targets), *_rows(same, "same node", (None, None))],
+        samples={"cross node": cross, "same node": same},
+    )
 
 
-def _pair(stack: ExitStack, options: Options, label: str, *, meshed: bool) -> Pair:
+def _rows(samples: Samples, where: str, targets: tuple[Target | None, Target | None]) -> list[Row]:
+    fast, quick = targets
+    return [
+        ratio_row(samples, f"{where}: throughput against no mesh", "weft", "no mesh", "Gbit/s", fast),
+        ratio_row(samples, f"{where}: throughput per CPU second", "weft", "no mesh", "Gbit/CPU s", None),
+        ratio_row(samples, f"{where}: request-response p50", "weft", "no mesh", "rr p50 us", quick),
+        ratio_row(samples, f"{where}: request-response p99", "weft", "no mesh", "rr p99 us", None),
+    ]
+
+
+Shape = Callable[[Network], tuple[tuple[Node, Pod], tuple[Node, Pod]]]
+
+
+def _cross_node(network: Network) -> tuple[tuple[Node, Pod], tuple[Node, Pod]]:
+    return two_nodes(network)
+
+
+def _same_node(network: Network) -> tuple[tuple[Node, Pod], tuple[Node, Pod]]:
+    node, client, server = one_node(network)
+    return (node, client), (node, server)
+
+
+def _measured(options: Options, shape: Shape, title: str) -> Samples:
+    with ExitStack() as stack:
+        plain = _pair(stack, options, shape, f"{title[0]}plain", meshed=False)
+        meshed = _pair(stack, options, shape, f"{title[0]}mesh", meshed=True)
+        variants = {"no mesh": _variant(options, plain), "weft": _variant(options, meshed)}
+        return measure(variants, options.rounds, progress=lambda text: options.progress(f"l4 {title} {text}"))
+
+
+def _pair(stack: ExitStack, options: Options, shape: Shape, label: str, *, meshed: bool) -> Pair:
     network = stack.enter_context(Network(f"l4{label}"))
     folder = options.scratch / f"l4-{label}"
     folder.mkdir()
-    (near, client), (far, server) = two_nodes(network)
+    (near, client), (far, server) = shape(network)
     for words, port in ((["iperf3", "--server"], IPERF_PORT), (_rr_server(server), RR_PORT)):
         # rr shares the client's CPU, iperf3 does not.
         cpu = LOAD_CPU if port == RR_PORT else WORK_CPU
@@ -97,14 +114,18 @@ def _enforce(
             ("server", server, SERVER_IDENTITY, CLIENT_IDENTITY),
         )
     ]
+    pods = {"client": client, "server": server}
+    parts = [(near, subjects)] if near == far else [(near, subjects[:1]), (far, subjects[1:])]
     nodes = []
-    for (here, there), node, pod in ((subjects, near, client), (subjects[::-1], far, server)):
-        name = f"{here.name}-node"
-        word = intent.snapshot(name, here=[here], elsewhere=[there], crowd=crowd)
+    for node, here in parts:
+        name = f"{here[0].name}-node"
+        elsewhere = [subject for subject in subjects if subject not in here]
+        word = intent.snapshot(name, here=here, elsewhere=elsewhere, crowd=crowd)
         mesh = stack.enter_context(MeshNode(node, name, folder, word))
         agent = mesh.start_agent()
         agent.wait_until(mesh.answers, 60, "answer on its local API")
-        mesh.add_pod(here.name, pod)
+        for subject in here:
+            mesh.add_pod(subject.name, pods[subject.name])
         nodes.append(mesh)
     return nodes[0]
 

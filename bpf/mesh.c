@@ -28,6 +28,7 @@
 #include "lib/reset.h"
 #include "lib/icmp.h"
 #include "lib/drop.h"
+#include "lib/fastpath.h"
 #include "prog/from_pod.c"
 #include "prog/to_pod.c"
 #include "prog/from_net.c"

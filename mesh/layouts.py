@@ -13,7 +13,7 @@ from typing import Any
 _be16: Any = ctypes.c_uint16.__ctype_be__
 _be32: Any = ctypes.c_uint32.__ctype_be__
 
-LAYOUT_SHA256 = "4d0c00d1b72b924c121e12fba21a1d1df28143b40f3dfad6a83b553ac20db0d9"
+LAYOUT_SHA256 = "c613f7b1618945cc5159e9f3acbe48803cafd3c6c19a0a134c344c4760b136e0"
 """Of the header this file was made from."""
 
 LAYOUT_VERSION = 1
@@ -206,6 +206,8 @@ class EndpointEntry(ctypes.Structure):
 
 
 class AddrKey(ctypes.Structure):
+    """Addresses of this node -> endpoint; 0: the node's own, or those of a pod that is not enrolled."""
+
     _fields_ = [
         ("addr", ctypes.c_uint8 * 16),
     ]
@@ -477,6 +479,26 @@ class NodeConfig(ctypes.Structure):
     ]
 
 
+class FastPath(ctypes.Structure):
+    """One entry, index 0. Until this moment packets of known direct flows may pass by the node's IP stack. The
+    agent writes it anew every few seconds while it finds nothing there that such a packet would miss (netfilter,
+    routing rules, ...): an agent that is gone cannot vouch for that, so its word runs out."""
+
+    _fields_ = [
+        ("until_ns", ctypes.c_uint64),
+        ("uplinks", ctypes.c_uint32 * 4),
+    ]
+
+
+class VethEntry(ctypes.Structure):
+    """By ifindex: the veths whose other end is in a pod's namespace, so that a packet can be put into that end."""
+
+    _fields_ = [
+        ("pod_mac", ctypes.c_uint8 * 6),
+        ("node_mac", ctypes.c_uint8 * 6),
+    ]
+
+
 class DatapathMeta(ctypes.Structure):
     """One entry, index 0: which unit and which layouts the pinned programs were made from."""
 
@@ -522,6 +544,8 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "counter": Counter,
     "token_bucket": TokenBucket,
     "node_config": NodeConfig,
+    "fast_path": FastPath,
+    "veth_entry": VethEntry,
     "datapath_meta": DatapathMeta,
     "map_meta": MapMeta,
 }

@@ -127,6 +127,10 @@ class FakeDatapath:
         self.counts: dict[tuple[int, int], Counter] = {}
         self.offered: tuple[socket.socket, socket.socket] | None = None
         self.uninstalled = False
+        self.obstacles: list[str] = []
+        """What fast_path_obstacles reports."""
+        self.fast_path: tuple[float, list[int]] = (0, [])
+        """As open_fast_path was last told."""
         self._cold = cold
         self._event_read, self._event_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -156,6 +160,12 @@ class FakeDatapath:
     def attach_uplink(self, ifindex: int) -> None:
         self.attached.add(("tc_from_net", ifindex))
         self._heal(ifindex)
+
+    def fast_path_obstacles(self, *, pods: list[int]) -> list[str]:
+        return list(self.obstacles)
+
+    def open_fast_path(self, seconds: float, uplinks: list[int]) -> None:
+        self.fast_path = (seconds, uplinks)
 
     def attach_cgroup(self, path: str) -> None:
         self.attached.add(("cgroup", path))

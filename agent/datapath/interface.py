@@ -123,6 +123,12 @@ class Datapath(Protocol):
         """Enrolled or not."""
 
     def attach_uplink(self, ifindex: int) -> None: ...
+    def fast_path_obstacles(self, *, pods: list[int]) -> list[str]:
+        """What forwarded packets meet on this node that they would miss on the fast path; empty: it may be open."""
+
+    def open_fast_path(self, seconds: float, uplinks: list[int]) -> None:
+        """Known direct flows may pass by the node's IP stack for so long; 0 closes it at once."""
+
     def attach_cgroup(self, path: str) -> None:
         """The socket hooks, on the cgroup that holds the node's pods. Through pinned links, updated in place."""
 

@@ -11,11 +11,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from agent.datapath import attach, libbpf, links, source, stubheaders
+from agent.datapath import attach, libbpf, linkends, links, obstacles, source, stubheaders
 from agent.datapath.attach import Hook
 from agent.datapath.events import EventReader
 from agent.datapath.interface import DatapathError, Tables
@@ -133,8 +134,10 @@ class KernelDatapath:
             links.settle_interface(ifindex)
             self._attach(ifindex, Hook.EGRESS, "tc_to_pod")
             self._attach(ifindex, Hook.INGRESS, "tc_from_pod")
+            self._know_veth(ifindex)
 
     def attach_guest(self, ifindex: int) -> None:
+        self._kernel_tables.veth.delete(ifindex)
         with _told():
             links.settle_interface(ifindex)
             self._attach(ifindex, Hook.INGRESS, "tc_from_guest")
@@ -144,6 +147,14 @@ class KernelDatapath:
         with _told():
             links.settle_interface(ifindex)
             self._attach(ifindex, Hook.INGRESS, "tc_from_net")
+
+    def _know_veth(self, ifindex: int) -> None:
+        """The fast path may put packets into this pod, where its interface is one that allows it."""
+        ends = linkends.veth(ifindex)
+        if ends is None:
+            self._kernel_tables.veth.delete(ifindex)
+        else:
+            self._kernel_tables.veth.put(ifindex, ends)
 
     def _attach(self, ifindex: int, hook: Hook, program: str) -> None:
         fd = libbpf.obj_get(str(self._folder / "progs" / program))
@@ -156,8 +167,20 @@ class KernelDatapath:
         return attach.Program(self._instance, name, self._program_ids[name])
 
     def detach_pod(self, ifindex: int) -> None:
+        self._kernel_tables.veth.delete(ifindex)
         with _told():
             attach.detach(ifindex, self._instance)
+
+    def fast_path_obstacles(self, *, pods: list[int]) -> list[str]:
+        with _told():
+            return obstacles.find(pods)
+
+    def open_fast_path(self, seconds: float, uplinks: list[int]) -> None:
+        until = time.clock_gettime_ns(time.CLOCK_MONOTONIC) + int(seconds * 1e9) if seconds else 0
+        entry = layouts.FastPath(until_ns=until)
+        for place, ifindex in enumerate(uplinks[: len(entry.uplinks)]):
+            entry.uplinks[place] = ifindex
+        self._kernel_tables.fast_path.put(0, entry)
 
     def attach_cgroup(self, path: str) -> None:
         if not os.path.isdir(path):

@@ -30,6 +30,7 @@ from agent.datapath.tables import (
     ServiceEntry,
     ServiceKey,
 )
+from mesh import layouts
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -121,6 +122,8 @@ class KernelTables:
         self.backend: Table[int, BackendEntry] = self._all[STEMS["backend"]]
         self.redirect: Table[RedirectKey, RedirectRecord] = self._all[STEMS["redirect"]]
         self.config: Table[int, NodeConfig] = self._all["mesh_config"]
+        self.fast_path: Table[int, layouts.FastPath] = self._all["mesh_fast_path"]
+        self.veth: Table[int, layouts.VethEntry] = self._all["mesh_veth"]
 
     def by_name(self, name: str) -> Table[object, object]:
         found = map_of(name)

@@ -161,6 +161,24 @@ def link_info(link: int) -> tuple[int, int]:
     return target, info.prog_id
 
 
+def link_types() -> set[int]:
+    """Kinds (enum bpf_link_type) of all links of this machine."""
+    found: set[int] = set()
+    number = ctypes.c_uint32(0)
+    while (result := _library().bpf_link_get_next_id(number, ctypes.byref(number))) != -errno.ENOENT:
+        _checked(result, "list links")
+        link = _library().bpf_link_get_fd_by_id(number)
+        if link == -errno.ENOENT:
+            continue  # gone meanwhile
+        info = _LinkInfo()
+        try:
+            _info(_checked(link, "open a link"), info, "link")
+        finally:
+            os.close(link)
+        found.add(info.type)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class TestRun:
     """What a test run of a program gave back."""

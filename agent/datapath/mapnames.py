@@ -45,6 +45,8 @@ SHAPES: dict[str, MapShape] = {
     "mesh_gauges": MapShape(key=4, value=8, per_cpu=True),
     "mesh_tokens": MapShape(key=4, value=layouts.TokenBucket),
     "mesh_config": MapShape(key=4, value=tables.NodeConfig),
+    "mesh_fast_path": MapShape(key=4, value=layouts.FastPath),
+    "mesh_veth": MapShape(key=4, value=layouts.VethEntry),
     "mesh_meta": MapShape(key=4, value=layouts.DatapathMeta),
     "mesh_map_meta": MapShape(key=4, value=layouts.MapMeta),
 }

@@ -19,6 +19,7 @@ _ERROR, _DONE = 2, 3
 _CAPPED = 0x100
 _SOL_NETLINK = 270
 _EXT_ACK = 11
+_STRICT = 12
 _ACK_TEXT = 1
 _TYPE_MASK = 0x3FFF  # the upper two bits of an attribute's type are flags
 _TIMEOUT_S = 5.0
@@ -60,8 +61,9 @@ def attributes(data: bytes) -> dict[int, bytes]:
 class Rtnetlink:
     """A socket to the kernel, in the caller's network namespace; a context manager. One thread at a time."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
+        """`protocol`: another part of the kernel that speaks the same framing (netfilter, xfrm)."""
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.settimeout(_TIMEOUT_S)
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._socket.bind((0, 0))
@@ -72,6 +74,10 @@ class Rtnetlink:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._socket.close()
+
+    def be_strict(self) -> None:
+        """From now on the kernel obeys what a dump's request asks for, instead of sending everything."""
+        self._socket.setsockopt(_SOL_NETLINK, _STRICT, 1)
 
     def change(self, kind: int, body: bytes, flags: int = 0) -> None:
         """Returns once the kernel has done it. Refused says why not."""

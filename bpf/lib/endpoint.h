@@ -8,13 +8,19 @@ static __always_inline u32 endpoint_by_ifindex(u32 ifindex)
 	return id ? *id : 0;
 }
 
-static __always_inline u32 endpoint_by_addr(const void *addr)
+/* NULL: not an address of this node. 0: one of it, but of no endpoint. */
+static __always_inline u32 *address_here(const void *addr)
 {
 	struct addr_key key __attribute__((aligned(8))) = {};
-	u32 *id;
 
 	copy_addr(key.addr, addr);
-	id = mesh_ep_addr.lookup(&key);
+	return mesh_ep_addr.lookup(&key);
+}
+
+static __always_inline u32 endpoint_by_addr(const void *addr)
+{
+	u32 *id = address_here(addr);
+
 	return id ? *id : 0;
 }
 

@@ -112,6 +112,7 @@ struct endpoint_entry {
 };
 _Static_assert(sizeof(struct endpoint_entry) == 64, "endpoint_entry");
 
+/* Addresses of this node -> endpoint; 0: the node's own, or those of a pod that is not enrolled. */
 struct addr_key {
 	__u8 addr[16];
 };
@@ -417,6 +418,26 @@ struct node_config {
 	__u32 flows_per_pod;		/* conntrack entries for flows that one pod opened; as many for those it received */
 };
 _Static_assert(sizeof(struct node_config) == 52, "node_config");
+
+/* ---- fast path -------------------------------------------------------------------------------------------- */
+
+/*
+ * One entry, index 0. Until this moment packets of known direct flows may pass by the node's IP stack. The agent writes
+ * it anew every few seconds while it finds nothing there that such a packet would miss (netfilter, routing rules, ...):
+ * an agent that is gone cannot vouch for that, so its word runs out.
+ */
+struct fast_path {
+	__u64 until_ns;
+	__u32 uplinks[4];		/* ifindexes that it may send out of; 0: none */
+};
+_Static_assert(sizeof(struct fast_path) == 24, "fast_path");
+
+/* By ifindex: the veths whose other end is in a pod's namespace, so that a packet can be put into that end. */
+struct veth_entry {
+	__u8 pod_mac[6];
+	__u8 node_mac[6];
+};
+_Static_assert(sizeof(struct veth_entry) == 12, "veth_entry");
 
 /* One entry, index 0: which unit and which layouts the pinned programs were made from. */
 struct datapath_meta {

@@ -39,16 +39,21 @@ struct packet {
 	u32 rules_any;
 	u32 service;
 	u32 event_flags;
+	__be32 flow_label;		/* IPv6 */
 	u16 l4_len;			/* header and payload */
 	u16 ip_len;			/* total length as written in the header; IPv6: payload length */
 	u8 kind;
 	u8 fragment;
 	u8 tcp_flags;
 	u8 icmp_type;
+	u8 tos;				/* IPv4 */
+	u8 hops;			/* left: TTL or hop limit */
+	__sum16 ip_check;		/* IPv4 */
 	u8 is_v4;
 	u8 plain;			/* L4 follows the fixed IP header at once: resets and ICMP answers can be made */
 	u8 proxied;			/* the flow's other end is the proxy */
 	u8 answered;			/* the packet answers the flow that conntrack found: `reply` is its key */
+	u8 known;			/* of a direct flow that conntrack knows under the policy in force */
 	u8 time_wait;			/* a SYN, and the proxy's last connection with this tuple is in TIME_WAIT */
 };
 

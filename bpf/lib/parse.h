@@ -241,6 +241,9 @@ static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *p)
 		return -DROP_MALFORMED;
 	p->is_v4 = 1;
 	p->plain = header == sizeof(ip);
+	p->tos = ip.tos;
+	p->hops = ip.ttl;
+	p->ip_check = ip.check;
 	p->l4 = L3 + header;
 	p->l4_len = total - header;
 	p->key.protocol = ip.protocol;
@@ -279,6 +282,8 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *p)
 	copy_addr(p->key.saddr, &ip6.saddr);
 	copy_addr(p->key.daddr, &ip6.daddr);
 	p->plain = 1;
+	p->hops = ip6.hop_limit;
+	p->flow_label = *(__be32 *)&ip6 & bpf_htonl(0x0fffffff);
 	next = ip6.nexthdr;
 	total += at;			/* end of the packet */
 

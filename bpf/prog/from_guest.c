@@ -24,9 +24,14 @@ static __always_inline bool from_guest_borrowed(const struct __sk_buff *skb, con
 
 static __always_inline int from_guest_decide(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg)
 {
+	struct endpoint_entry *ep;
+	u32 id;
+
 	if (from_guest_borrowed(skb, packet_source(p)))
 		return -DROP_SPOOFED_SOURCE;
-	return from_outside(skb, p, cfg);
+	id = endpoint_by_addr(packet_destination(p));
+	ep = endpoint_get(id);
+	return from_outside(skb, p, cfg, id, ep, ep ? from_net_flow(p, id) : NULL);
 }
 
 int tc_from_guest(struct __sk_buff *skb)

@@ -36,14 +36,11 @@ static __always_inline int from_net_error(struct __sk_buff *skb, struct packet *
 }
 
 static __always_inline int from_net_tcp(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg,
-					const struct endpoint_entry *ep)
+					const struct endpoint_entry *ep, struct ct_entry *entry)
 {
-	struct ct_entry *entry;
 	int verdict;
 
-	fill_reply(p, p->key.endpoint);
 	if (!is_syn(p)) {
-		entry = ct_find(p);
 		if (entry && !(entry->flags & CT_PROXIED))
 			return VERDICT_ALLOW;
 		/* Only the proxy binds addresses of pods in this namespace, so a connection found is the proxy's. */
@@ -76,23 +73,31 @@ static __always_inline int from_net_tcp(struct __sk_buff *skb, struct packet *p,
 	return redirect_to_listener(skb, p, cfg);
 }
 
-/* What is not sent by an enrolled pod of this node, once its source address is known to be its own. */
-static __always_inline int from_outside(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg)
+/* The flow that a packet for a pod of this node belongs to. */
+static __always_inline struct ct_entry *from_net_flow(struct packet *p, u32 id)
 {
-	struct endpoint_entry *ep;
-	u32 id;
+	if (p->kind == KIND_ERROR || p->fragment == FRAGMENT_LATER)
+		return NULL;
+	fill_reply(p, id);
+	return is_syn(p) ? NULL : ct_find(p);
+}
 
-	id = endpoint_by_addr(packet_destination(p));
+/*
+ * What is not sent by an enrolled pod of this node, once its source address is known to be its own. For the endpoint
+ * `id`, `ep` (0 and NULL: none), of the flow `entry` (NULL: none that is known).
+ */
+static __always_inline int from_outside(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg, u32 id,
+					const struct endpoint_entry *ep, struct ct_entry *entry)
+{
 	if (!id)
 		return from_net_to_node(p, cfg);
-	ep = endpoint_get(id);
 	if (!ep)
 		return -DROP_NO_POLICY;
 	p->key.endpoint = id;
 	if (p->kind == KIND_ERROR)
 		return from_net_error(skb, p, cfg);
 	if (p->key.protocol == IPPROTO_TCP && p->fragment != FRAGMENT_LATER)
-		return from_net_tcp(skb, p, cfg, ep);
+		return from_net_tcp(skb, p, cfg, ep, entry);
 	return VERDICT_ALLOW;
 }
 
@@ -101,6 +106,8 @@ static __always_inline int from_outside_finish(struct __sk_buff *skb, struct pac
 {
 	if (verdict < 0)
 		return drop_packet(skb, p, cfg, NULL, -verdict, HOOK_FROM_NET, DIR_INGRESS);
+	if (verdict == VERDICT_UNDER_WAY)
+		return TC_ACT_REDIRECT;
 	if (verdict == VERDICT_REDIRECT) {
 		gauge_add(GAUGE_REDIRECTED);
 		count(DROP_NONE, DIR_INGRESS, skb->len);
@@ -110,11 +117,23 @@ static __always_inline int from_outside_finish(struct __sk_buff *skb, struct pac
 
 static __always_inline int from_net_decide(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg)
 {
-	struct ipcache_entry *source = ipcache_lookup(packet_source(p));
+	u32 id = endpoint_by_addr(packet_destination(p));
+	struct endpoint_entry *ep = endpoint_get(id);
+	struct ct_entry *entry = NULL;
+	struct ipcache_entry *source;
 
-	if (source && (source->flags & IPCACHE_LOCAL))
+	if (ep) {
+		entry = from_net_flow(p, id);
+		if (fast_from_net(skb, p, cfg, ep, entry))
+			return VERDICT_UNDER_WAY;
+	}
+	source = ipcache_lookup(packet_source(p));
+	if (source && (source->flags & IPCACHE_LOCAL)) {
+		p->key.endpoint = 0;	/* not a record of the pod's */
+		p->answered = 0;
 		return -DROP_SPOOFED_FROM_NET;
-	return from_outside(skb, p, cfg);
+	}
+	return from_outside(skb, p, cfg, id, ep, entry);
 }
 
 int tc_from_net(struct __sk_buff *skb)

@@ -105,6 +105,7 @@ static __always_inline int from_pod_known(struct __sk_buff *skb, struct packet *
 		return VERDICT_ALLOW;
 	}
 	p->proxied = (entry->flags & CT_PROXIED) != 0;
+	p->known = !p->proxied && entry->epoch == ep->epoch;
 	if (entry->epoch != ep->epoch && !(p->tcp_flags & TCP_RST)) {
 		error = ct_reask(entry, p, ep);
 		if (error)
@@ -193,5 +194,7 @@ int tc_from_pod(struct __sk_buff *skb)
 	if (verdict == VERDICT_REDIRECT)
 		gauge_add(GAUGE_REDIRECTED);
 	count(DROP_NONE, DIR_EGRESS, skb->len);
+	if (p->known && fast_from_pod(skb, p, cfg))
+		return TC_ACT_REDIRECT;
 	return TC_ACT_OK;
 }

@@ -193,6 +193,7 @@ def start() -> Bench:
             tables.endpoint_by_address.put(AddressKey(address), number)
             cached(bench, address, identity, layouts.IPCACHE_LOCAL)
     for address in NODE_ADDRESS.values():
+        tables.endpoint_by_address.put(AddressKey(address), 0)
         cached(bench, address, layouts.IDENTITY_HOST, layouts.IPCACHE_LOCAL)
     for text in ("::/0", "0.0.0.0/0"):
         tables.ipcache.put(IpcacheKey(ip_network(text)), IpcacheEntry(layouts.IDENTITY_WORLD))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 from pyroute2 import IPRoute
 
-from agent.datapath import attach, libbpf, links, routes
+from agent.datapath import attach, libbpf, linkends, links, routes
 from agent.datapath.attach import Filter, Hook, Program
 from agent.datapath.links import LinkError
 from agent.datapath.programs import pin_folder
@@ -49,6 +50,25 @@ def test_a_newer_program_takes_the_place_of_the_older_one(interface: int, progra
     assert attach.filters(interface, Hook.EGRESS) == []
     assert attach.missing([(interface, Hook.INGRESS, new)]) == []
     assert "another version" in attach.missing([(interface, Hook.INGRESS, old)])[0]
+
+
+def test_the_ends_of_a_veth_are_known_where_the_other_is_in_another_namespace(interface: int) -> None:
+    assert linkends.veth(interface) is None
+    subprocess.run(["ip", "netns", "add", "weft-test-ends"], check=True)
+    try:
+        subprocess.run(["ip", "link", "set", "hook1", "netns", "weft-test-ends"], check=True)
+        subprocess.run(
+            ["ip", "-netns", "weft-test-ends", "link", "set", "hook1", "address", "06:00:00:00:00:05"], check=True
+        )
+        ends = linkends.veth(interface)
+        assert ends is not None
+        assert bytes(ends.pod_mac).hex(":") == "06:00:00:00:00:05"
+        with IPRoute() as route:
+            assert bytes(ends.node_mac).hex(":") == route.get_links(interface)[0].get_attr("IFLA_ADDRESS")
+    finally:
+        home = ["ip", "-netns", "weft-test-ends", "link", "set", "hook1", "netns", str(os.getpid())]
+        subprocess.run(home, check=True)
+        subprocess.run(["ip", "netns", "del", "weft-test-ends"], check=True)
 
 
 def test_pyroute2_sees_the_filter_as_it_was_meant(interface: int, program: int) -> None:

@@ -30,6 +30,13 @@ def test_sizes_of_maps_by_any_of_their_names() -> None:
     assert dict(config.map_entries) == {"mesh_ct": 128, "mesh_policy": 32}
 
 
+def test_the_fast_path_can_be_switched_off() -> None:
+    for more, wanted in (((), True), (("--fast-path", "auto"), True), (("--fast-path", "off"), False)):
+        config = parse([*RUN, *more])
+        assert isinstance(config, AgentConfig)
+        assert config.fast_path is wanted
+
+
 def test_uninstall() -> None:
     config = parse(["uninstall", "--instance", "lab_n"])
     assert isinstance(config, UninstallConfig)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent import podnetns
+from agent.fastpath import FastPath
 from agent.heal import Healer
 from agent.state import LocalEndpoint
 from tests.support import nodes
@@ -44,7 +45,9 @@ def test_a_hook_that_is_gone_comes_back_and_is_reported(
         async def remove(gone: LocalEndpoint) -> None:
             raise AssertionError(gone)
 
-        healer = Healer(enforcer, datapath, uplinks=("eth0",), cgroup="/cg", remove=remove)
+        healer = Healer(
+            enforcer, datapath, FastPath(datapath, wanted=True), uplinks=("eth0",), cgroup="/cg", remove=remove
+        )
         await healer.look()
         datapath.attached.discard(("tc_to_pod", 11))
         await healer.look()
@@ -92,7 +95,7 @@ def test_a_pod_whose_interface_stays_away_has_left(
         async def remove(gone: LocalEndpoint) -> None:
             removed.append(gone.key)
 
-        healer = Healer(enforcer, datapath, uplinks=(), cgroup="/cg", remove=remove)
+        healer = Healer(enforcer, datapath, FastPath(datapath, wanted=True), uplinks=(), cgroup="/cg", remove=remove)
         del machine[11]
         await healer.look()
         assert removed == []

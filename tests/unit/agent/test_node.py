@@ -17,6 +17,7 @@ import pytest
 from agent import podnetns
 from agent.conntrack_watch import ConntrackWatch
 from agent.errors import AgentError, EndpointRefused, OutOfStep
+from agent.fastpath import FastPath
 from agent.files import is_outrun, load_snapshot
 from agent.flows import FlowLog
 from agent.node import Node
@@ -52,6 +53,7 @@ def node_on(tmp_path: Path, writer: ThreadPoolExecutor) -> tuple[Node, Any, Any]
     node = Node(
         name="node-1", state_dir=tmp_path, datapath=datapath, enforcer=enforcer, endpoints=enforcer.endpoints,
         conntrack=watch, proxy=proxy, flows=FlowLog(), checks=lambda: [{"check": "kernel"}],
+        fast_path=FastPath(datapath, wanted=True),
     )  # fmt: skip
     return node, enforcer, datapath
 

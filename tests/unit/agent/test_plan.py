@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.datapath.fake import FakeDatapath
-from agent.datapath.tables import IpcacheKey
+from agent.datapath.tables import AddressKey, IpcacheKey
 from agent.desired import Numbers, desired
 from agent.moves import Cover
 from agent.plan import Hooks, Step, plan
@@ -265,9 +265,10 @@ def test_an_unenrolled_pod_is_known_to_others_and_only_watched() -> None:
     exempt = nodes.snapshot(pods=[nodes.pod("a", "10.9.0.1", 300, "", enforced=False)])
     todo = _plan(None, nodes.node(exempt, nodes.local("a", 1, 11)))
     assert [step for step in todo.steps if isinstance(step, Hooks)] == [Hooks(guests=(11,))]
-    tables = [step for step in todo.steps if isinstance(step, Step)]
-    assert {step.table for step in tables} == {"ipcache"}
-    put = next(step.put for step in tables if step.table == "ipcache")
+    tables = {step.table: step.put for step in todo.steps if isinstance(step, Step)}
+    assert tables.keys() == {"ipcache", "endpoint_by_address"}
+    assert tables["endpoint_by_address"][AddressKey(nodes.address("10.9.0.1"))] == 0
+    put = tables["ipcache"]
     assert put[IpcacheKey(nodes.prefix("10.9.0.1/32"))].identity == 300
 
 
