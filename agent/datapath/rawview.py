@@ -13,7 +13,7 @@ _ADDRESS_BYTES = 16
 
 
 def fields_of(shape: type[Any] | int, raw: bytes) -> dict[str, object]:
-    """Every field but padding; 16-byte fields become addresses."""
+    """Every field but padding; 16-byte fields become addresses, several numbers a list."""
     if isinstance(shape, int):
         return {"value": int.from_bytes(raw[:shape], "little")}
     layout: type[ctypes.Structure] = getattr(shape, "LAYOUT", shape)
@@ -25,6 +25,8 @@ def fields_of(shape: type[Any] | int, raw: bytes) -> dict[str, object]:
             continue
         if isinstance(value, int):
             named[name] = value
+        elif value._type_ is not ctypes.c_uint8:
+            named[name] = list(value)
         else:
             named[name] = str(address_of(value)) if len(bytes(value)) == _ADDRESS_BYTES else bytes(value).hex()
     return named

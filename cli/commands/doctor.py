@@ -10,7 +10,7 @@ import click
 
 from cli import programs, statustext, terminal
 from cli.checks import Check, State, documents, from_preflight, lines, machine, merged, worst
-from cli.document import Json, rows, table, text
+from cli.document import Json, rows, table, text, texts
 from cli.errors import DoesNotHold, Unreachable, WeftError
 from cli.formats import Format, as_json_line, one
 from cli.listing import output_option
@@ -116,6 +116,7 @@ def _cluster(answer: Json) -> list[Check]:
 def _agent(node: Json) -> Check:
     name, state = f"agent {text(node, 'name')}", text(node, "state")
     if state == "connected":
-        return Check(name, State.OK, state)
+        warnings = texts(node, "warnings")
+        return Check(name, State.WARN if warnings else State.OK, "; ".join(warnings) or state)
     heard = f"{state}, heard {statustext.seen(node) or 'never'}"
     return Check(name, State.FAIL, heard, "see its log; it goes on enforcing what it has")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support.cluster import PROBES, Cluster
+from tests.support.lanes import firewall
 
 DENY = """
 apiVersion: weft.dev/v1alpha1
@@ -23,6 +25,18 @@ spec:
 """
 
 
+@pytest.fixture(params=["fast path", "routed"])
+def way(mesh: Cluster, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A firewall's chain closes the fast path."""
+    if request.param == "fast path":
+        yield
+        return
+    with firewall(mesh, "node-a"), firewall(mesh, "node-b"):
+        time.sleep(3)  # until the agents have looked
+        yield
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("server", ["t/server-a", "t/server-b"], ids=["one node", "two nodes"])
 def test_a_new_deny_cuts_connections_that_are_open(mesh: Cluster, server: str, family: int) -> None:

@@ -7,6 +7,9 @@ raw HOST PORT                 bytes from stdin (hex) in one segment; answers as 
 whoami PROTO HOST PORT        what the server says of the caller
 named HOST PORT               one connection; whom it was opened to, as getpeername() says when a line comes on stdin
 crowd HOST PORT COUNT         connections held until a line comes on stdin; what became of the others
+sink PORT SECONDS             one connection, read to its end; how much came, and its hash
+pour HOST PORT SECONDS        one connection, as much as it takes for so long; how much went, and its hash
+sniff PORT COUNT SECONDS      TCP packets to PORT as they come in: hop limit, Ethernet destination, length
 reuse HOST PORT PATH COUNT PORTS [FIRST]   requests with `Connection: close`, over and over from PORTS source ports
 """
 
@@ -14,7 +17,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
+import random
 import select
 import socket
 import sys
@@ -237,6 +242,48 @@ def named(host: str, port: str) -> object:
         return {"peer": client.getpeername()[0]}
 
 
+def sink(port: str, seconds: str) -> object:
+    digest, size = hashlib.sha256(), 0
+    with socket.create_server(("::", int(port)), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+        print(json.dumps({"started": True}), flush=True)
+        listener.settimeout(float(seconds))
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(float(seconds))
+            while piece := connection.recv(1 << 18):
+                digest.update(piece)
+                size += len(piece)
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def pour(host: str, port: str, seconds: str) -> object:
+    digest, size, piece = hashlib.sha256(), 0, random.randbytes(1 << 17)
+    end = time.monotonic() + float(seconds)
+    with socket.create_connection((host, int(port)), TIMEOUT_S) as client:
+        while time.monotonic() < end:
+            part = piece[size % 1000 :]  # no two alike in place
+            client.sendall(part)
+            digest.update(part)
+            size += len(part)
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def sniff(port: str, count: str, seconds: str) -> object:
+    seen: list[dict[str, object]] = []
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as wire:
+        wire.settimeout(float(seconds))
+        print(json.dumps({"started": True}), flush=True)
+        while len(seen) < int(count):
+            frame, (_, _, kind, *_) = wire.recvfrom(1 << 17)
+            v4 = frame[12:14] == b"\x08\x00"
+            hops, protocol, l4 = (frame[22], frame[23], 34) if v4 else (frame[21], frame[20], 54)
+            if kind == socket.PACKET_OUTGOING or protocol != socket.IPPROTO_TCP:
+                continue
+            if int.from_bytes(frame[l4 + 2 : l4 + 4], "big") == int(port):
+                seen.append({"hops": hops, "to": frame[:6].hex(":"), "length": len(frame)})
+    return seen
+
+
 def crowd(host: str, port: str, count: str) -> object:
     """Each connection has had an answer of the server before it counts as held."""
     held: list[socket.socket] = []
@@ -263,7 +310,9 @@ def crowd(host: str, port: str, count: str) -> object:
     return {"alive": alive}
 
 
-VERBS = {verb.__name__: verb for verb in (reach, steady, hold, serve, raw, whoami, named, crowd, reuse)}
+VERBS = {
+    verb.__name__: verb for verb in (reach, steady, hold, serve, raw, whoami, named, crowd, reuse, sink, pour, sniff)
+}
 
 if __name__ == "__main__":
     print(json.dumps(VERBS[sys.argv[1]](*sys.argv[2:])), flush=True)
