@@ -34,9 +34,9 @@ class FastPath:
         """One round, in the thread that writes maps. Closed whenever it cannot be told."""
         try:
             why = self._why_not(pods)
-            self._datapath.open_fast_path(0 if why else LEASE_S, uplinks)
         except DatapathError as error:
-            why = str(error)  # what was granted runs out
+            why = str(error)
+        self._datapath.open_fast_path(0 if why else LEASE_S, uplinks)
         if why != self.closed:
             log.info(line("fast path closed", why=why) if why else line("fast path open"))
             self.closed = why

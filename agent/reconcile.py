@@ -210,7 +210,7 @@ class Reconciler:
         self._delete(name, [key for key, value in before.items() if value is None])
 
     def _hooks(self, step: Hooks) -> None:
-        """An interface that has gone meanwhile takes its hooks along; its endpoint is found and removed by `heal`."""
+        """An interface that has gone takes its hooks along, but not what the datapath knows of it; `heal` finds it."""
         hooks, guests = self.realized.hooks, self.realized.guests
         for ifindex in step.attach:
             if self._attached(self._datapath.attach_pod, ifindex):
@@ -221,8 +221,7 @@ class Reconciler:
                 guests.add(ifindex)
                 hooks.discard(ifindex)
         for ifindex in step.detach:
-            if self._interface_exists(ifindex):
-                self._datapath.detach_pod(ifindex)
+            self._datapath.detach_pod(ifindex)
             hooks.discard(ifindex)
             guests.discard(ifindex)
 

@@ -150,7 +150,10 @@ class KernelDatapath:
 
     def _know_veth(self, ifindex: int) -> None:
         """The fast path may put packets into this pod, where its interface is one that allows it."""
-        ends = linkends.veth(ifindex)
+        try:
+            ends = linkends.veth(ifindex)
+        except links.LinkError:
+            ends = None
         if ends is None:
             self._kernel_tables.veth.delete(ifindex)
         else:

@@ -24,6 +24,7 @@ MANIFEST = Path(__file__).with_name("smoke.yaml")
 LOGS = Path("/run/weft")
 BPFFS = Path("/sys/fs/bpf")
 LOG_LINES = 25
+MOST_ROUTED = 3
 RESET = {"ConnectionRefusedError", "ConnectionResetError"}
 """The answer to a SYN, or to data where the denial came later."""
 
@@ -54,6 +55,7 @@ def main() -> int:
             (f"IPv{family}: denied at L4 with a reset", probe(family, 9090, "/", RESET)),
             (f"IPv{family}: allowed at L7", probe(family, 8081, "/ok", {"200"})),
             (f"IPv{family}: denied at L7", probe(family, 8081, "/secret", {"403"})),
+            (f"IPv{family}: a known flow takes the fast path", fast_path(family)),
         ]
     print(f"kernel {platform.release()}, Python {platform.python_version()}", flush=True)
     passed = 0
@@ -117,6 +119,29 @@ def probe(family: int, port: int, path: str, wanted: set[str]) -> Callable[[], s
         return f"{said} in {took} s"
 
     return check
+
+
+def fast_path(family: int) -> Callable[[], str]:
+    """Of one request, the first packet alone is routed; without the fast path about ten are."""
+
+    def check() -> str:
+        before = routed()
+        probe(family, 8080, "/", {"200"})()
+        grown = routed() - before
+        if grown > MOST_ROUTED:
+            raise Failed(f"{grown} packets of one request were routed")
+        return f"{grown} routed"
+
+    return check
+
+
+def routed() -> int:
+    """Packets that the node's IP stack has forwarded, both families."""
+    inside = ["nsenter", f"--net={LabNames.netns_path(LabNames(LAB).node('one'))}"]
+    lines = run([*inside, "cat", "/proc/thread-self/net/snmp", "/proc/thread-self/net/snmp6"], 60).splitlines()
+    names, values = (line.split() for line in lines if line.startswith("Ip:"))
+    six = [line.split()[1] for line in lines if line.startswith("Ip6OutForwDatagrams")]
+    return int(values[names.index("ForwDatagrams")]) + sum(map(int, six))
 
 
 def server_address(family: int) -> str:

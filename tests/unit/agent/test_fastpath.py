@@ -53,6 +53,6 @@ def test_what_cannot_be_told_opens_nothing(datapath: FakeDatapath, monkeypatch: 
 
     monkeypatch.setattr(datapath, "fast_path_obstacles", refuse)
     path = FastPath(datapath, wanted=True)
-    path.look([], [])
-    assert datapath.fast_path == (0, [])
+    path.look([], [2])
+    assert datapath.fast_path == (0, [2])
     assert path.closed == "netlink: no buffer space"
