@@ -155,7 +155,8 @@ static __always_inline bool fast_from_pod(struct __sk_buff *skb, struct packet *
 		return false;
 	p->key.direction = DIR_INGRESS;
 	fill_reply(p, id);
-	return fast_to_pod(skb, p, cfg, peer, ct_find(p));
+	/* What answers a flow at one pod answers it at the other. */
+	return fast_to_pod(skb, p, cfg, peer, ct_live(mesh_ct.lookup(p->answered ? &p->reply : &p->key), p->now));
 }
 
 /* tc_from_net holds a packet for the pod `ep`, and knows the flow as `entry`. No address of this node comes from there. */
