@@ -13,6 +13,7 @@ from agent.datapath import attach, libbpf, linkends, links, routes
 from agent.datapath.attach import Filter, Hook, Program
 from agent.datapath.links import LinkError
 from agent.datapath.programs import pin_folder
+from mesh import layouts
 from tests.bpf import programs
 
 ONE, OTHER = "test-hooks", "test-hooks-other"
@@ -52,7 +53,9 @@ def test_a_newer_program_takes_the_place_of_the_older_one(interface: int, progra
     assert "another version" in attach.missing([(interface, Hook.INGRESS, old)])[0]
 
 
-def test_the_ends_of_a_veth_are_known_where_the_other_is_in_another_namespace(interface: int) -> None:
+def test_the_ends_of_a_veth_are_known_where_the_other_is_in_another_namespace(
+    loaded: programs.Bench, interface: int
+) -> None:
     assert linkends.veth(interface) is None
     subprocess.run(["ip", "netns", "add", "weft-test-ends"], check=True)
     try:
@@ -65,10 +68,22 @@ def test_the_ends_of_a_veth_are_known_where_the_other_is_in_another_namespace(in
         assert bytes(ends.pod_mac).hex(":") == "06:00:00:00:00:05"
         with IPRoute() as route:
             assert bytes(ends.node_mac).hex(":") == route.get_links(interface)[0].get_attr("IFLA_ADDRESS")
+        known = loaded.datapath._kernel_tables.veth
+        loaded.datapath.attach_pod(interface)
+        assert bytes(known.get(interface) or b"") == bytes(ends)
+        loaded.datapath.detach_pod(interface)
+        assert known.get(interface) is None
     finally:
         home = ["ip", "-netns", "weft-test-ends", "link", "set", "hook1", "netns", str(os.getpid())]
         subprocess.run(home, check=True)
         subprocess.run(["ip", "netns", "del", "weft-test-ends"], check=True)
+
+
+def test_what_is_known_of_a_veth_goes_with_it(loaded: programs.Bench) -> None:
+    known = loaded.datapath._kernel_tables.veth
+    known.put(999_999, layouts.VethEntry())
+    loaded.datapath.detach_pod(999_999)
+    assert known.get(999_999) is None
 
 
 def test_pyroute2_sees_the_filter_as_it_was_meant(interface: int, program: int) -> None:
