@@ -120,7 +120,7 @@ def test_a_firewall_closes_it_at_once_and_is_named(mesh: Cluster, server: str) -
 def test_it_runs_out_when_the_agent_is_gone(mesh: Cluster) -> None:
     """Nobody would notice a new firewall then. (That a moment gone by closes it: tests/bpf/test_fastpath.py.)"""
     (row,) = mesh.json("map", "dump", "fast_path", "--node", "node-a")
-    left = row["value"]["until_ns"] / 1e9 - time.clock_gettime(time.CLOCK_MONOTONIC)
+    left = row["value"]["untilNs"] / 1e9 - time.clock_gettime(time.CLOCK_MONOTONIC)
     assert 5 < left <= 15
     (uplink,) = json.loads(inside(mesh, "node-a", "ip", "-json", "link", "show", "eth0"))
     assert row["value"]["uplinks"] == [uplink["ifindex"], 0, 0, 0]

@@ -74,7 +74,7 @@ def test_the_hook_of_a_pod_that_is_not_enrolled_is_healed_too(
         async def remove(gone: LocalEndpoint) -> None:
             raise AssertionError(gone)
 
-        healer = Healer(enforcer, datapath, uplinks=(), cgroup="/cg", remove=remove)
+        healer = Healer(enforcer, datapath, FastPath(datapath, wanted=True), uplinks=(), cgroup="/cg", remove=remove)
         await healer.look()
         datapath.attached.discard(("tc_from_guest", 11))
         await healer.look()
