@@ -13,7 +13,7 @@ from typing import Any
 _be16: Any = ctypes.c_uint16.__ctype_be__
 _be32: Any = ctypes.c_uint32.__ctype_be__
 
-LAYOUT_SHA256 = "c613f7b1618945cc5159e9f3acbe48803cafd3c6c19a0a134c344c4760b136e0"
+LAYOUT_SHA256 = "239ffc444f59e9aa2a2558d784fe7e1178e3b2c98c100e5bd0e77a362acafcbf"
 """Of the header this file was made from."""
 
 LAYOUT_VERSION = 1

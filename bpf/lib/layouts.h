@@ -5,7 +5,6 @@
  * A strict subset of C, because agent/datapath/layoutgen.py reads it: fixed-width types (__u8 to __u64, __be16, __be32),
  * arrays, flat structs, enums, #define of plain numbers. All padding is explicit, each struct is followed by its size.
  * Addresses are 16 bytes everywhere; an IPv4 address is v4-mapped (::ffff:a.b.c.d).
- * Long because every layout stands here and nowhere else.
  * Numbers that leave the kernel (drop reasons, verdicts, flags) are never reused: a retired one keeps its place.
  * Long because one file owns all layouts: what two files own drifts apart.
  */

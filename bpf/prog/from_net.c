@@ -65,6 +65,11 @@ static __always_inline int from_net_tcp(struct __sk_buff *skb, struct packet *p,
 	if (!(cfg->flags & CONFIG_PROXY_UP))
 		return -DROP_PROXY_DOWN;
 	if (is_syn(p)) {
+		/* What the last connection from this port left must not lead the packets of this one past the proxy, to a
+		 * server that knows nothing of it. An entry of the proxy's own leg stays: it can have the same tuple. */
+		entry = mesh_ct.lookup(&p->key);
+		if (entry && !(entry->flags & CT_PROXIED))
+			mesh_ct.delete(&p->key);
 		verdict = redirect_record(p, NULL, 0, ep, p->key.endpoint);
 		if (verdict < 0)
 			return verdict;
