@@ -62,6 +62,7 @@ class Node:
         self._fast_path = fast_path
         self._saved: NodeSnapshot | None = None
         self._changing = False
+        self._news = asyncio.Lock()
         self._disk_warning = ""
         self.healer: Healer | None = None
         self.controller: Callable[[], tuple[bool, str]] = lambda: (False, "not started")
@@ -71,12 +72,20 @@ class Node:
     def revision(self) -> int:
         return self._enforcer.state.snapshot.revision
 
+    async def settled(self) -> None:
+        """News that an earlier stream left half-way are in force, or refused: `revision` tells the truth again."""
+        async with self._news:
+            return
+
     async def take_news(self, news: list[NodeSnapshot | Delta]) -> None:
         await self._enforcer.unbroken.run(self._take_news(news))
 
     async def _take_news(self, news: list[NodeSnapshot | Delta]) -> None:
-        """In one piece: the mark on disk, the change, and the mark's end."""
+        """In one piece: the mark on disk, the change, and its end. One after the other, for they share it."""
+        async with self._news:
+            await self._take_marked(news)
 
+    async def _take_marked(self, news: list[NodeSnapshot | Delta]) -> None:
         def update(held: NodeState) -> NodeState:
             for item in news:
                 held = state.receive(held, item)

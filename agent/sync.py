@@ -61,6 +61,9 @@ class Node(Protocol):
     def revision(self) -> int:
         """The revision held and in force."""
 
+    async def settled(self) -> None:
+        """Returns when nothing of an earlier stream is being taken any more: such news are carried to their end."""
+
     async def take_news(self, news: list[NodeSnapshot | Delta]) -> None:
         """All of it is in force on return. Raises SnapshotRefused or DatapathError; then nothing changed."""
 
@@ -131,6 +134,7 @@ class Sync:
 
     async def converse(self, channel: grpc.aio.Channel) -> None:
         """One stream from hello to its end, which is always an exception."""
+        await self._node.settled()
         stub: Any = mesh_pb2_grpc.MeshStub(channel)  # type: ignore[no-untyped-call]  # generated without types
         call = stub.Sync()
         hello = pb.Hello(

@@ -16,6 +16,7 @@ import pytest
 
 from agent import podnetns
 from agent.conntrack_watch import ConntrackWatch
+from agent.datapath.interface import DatapathError
 from agent.errors import AgentError, EndpointRefused, OutOfStep
 from agent.fastpath import FastPath
 from agent.files import is_outrun, load_snapshot
@@ -157,6 +158,45 @@ def test_add_twice_is_the_same_and_remove_leaves_nothing(tmp_path: Path, writer:
         assert await calls["endpoint.remove"](ADD) == {"removed": False}
         assert list(dict(datapath.tables.endpoint.items())) == [1]
         assert [row["pod"] for row in await calls["endpoint.list"]({})] == ["a"]
+
+    asyncio.run(story())
+
+
+def test_news_left_half_way_end_before_the_next_begin(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
+    """Both use the one mark beside the snapshot: a failure of the first must not take away that of the second."""
+
+    async def story() -> None:
+        node, enforcer, datapath = node_on(tmp_path, writer)
+        await node.take_news([SNAPSHOT])
+        await node.save()
+        entered, go_on = threading.Event(), threading.Event()
+        table = datapath.tables.ipcache
+        working = table.put_many
+        marked: list[bool] = []
+
+        def seen(entries: Any) -> None:
+            marked.append(is_outrun(tmp_path / "snapshot.pb"))
+            working(entries)
+
+        def failing(entries: Any) -> None:
+            entered.set()
+            go_on.wait(5)
+            table.put_many = seen
+            raise DatapathError("no memory")
+
+        table.put_many = failing
+        left = asyncio.ensure_future(node.take_news([with_b()]))
+        await until(entered.is_set)
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+        settled = asyncio.ensure_future(node.settled())
+        following = asyncio.ensure_future(node.take_news([with_b(3)]))
+        await asyncio.sleep(0)
+        assert not settled.done()
+        go_on.set()
+        await asyncio.gather(settled, following)
+        assert marked
+        assert all(marked)
 
     asyncio.run(story())
 

@@ -33,11 +33,16 @@ class Node:
         self.errors: list[Exception] = []
         self.flows: list[FlowRecord] = []
         self.caught_up_at: list[int] = []
+        self.rest = asyncio.Event()
+        self.rest.set()
         self.proxy = asyncio.Event()
         self.proxy.set()
 
     def revision(self) -> int:
         return self.taken[-1] if self.taken else 0
+
+    async def settled(self) -> None:
+        await self.rest.wait()
 
     async def take_news(self, news: list[NodeSnapshot | Delta]) -> None:
         if self.errors:
@@ -119,6 +124,21 @@ def play(story: Callable[[Controller, Node, asyncio.Task[None]], Awaitable[None]
                 await server.stop(None)
 
     asyncio.run(main())
+
+
+def test_a_hello_waits_for_what_an_earlier_stream_left_half_way() -> None:
+    """It says which revision is held: told too early, the controller would send what no longer fits."""
+
+    async def story(controller: Controller, node: Node, stream: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0)
+        assert controller.came.empty()
+        node.taken.append(7)
+        node.rest.set()
+        assert (await controller.next("hello")).revision == 7
+
+    node = Node()
+    node.rest.clear()
+    play(story, node)
 
 
 def snapshot_message(snapshot: NodeSnapshot) -> pb.FromController:
