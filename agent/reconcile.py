@@ -55,6 +55,8 @@ class Reconciler:
         self._config = config
         self._configured: NodeConfig | None = None
         self._first_epoch = first_epoch
+        self._first_unseen = 0
+        """No flow of a pod whose arrival was undone bears this epoch, or a later one."""
         self._interface_exists = interface_exists
         self._next_set = next_set
         self._reserved = next_set
@@ -92,7 +94,7 @@ class Reconciler:
             want,
             self.realized,
             next_set=self._next_set,
-            first_epoch=self._first_epoch(),
+            first_epoch=max(self._first_epoch(), self._first_unseen),
             backend_capacity=self._tables.backend.max_entries,
             ghosts=frozenset(self._ghosts),
         )
@@ -172,20 +174,31 @@ class Reconciler:
                 )
 
     def _write(self, todo: Plan) -> None:
-        done: list[tuple[str, dict[Any, Any]]] = []
+        done: list[tuple[Step, dict[Any, Any]]] = []
         try:
             for step in todo.steps:
                 if isinstance(step, Hooks):
                     self._hooks(step)
                     continue
                 before = {key: self.realized.get(step.table, key) for key in (*step.put, *step.delete)}
-                done.append((step.table, before))
+                done.append((step, before))
                 self._put(step.table, step.put)
                 self._delete(step.table, list(step.delete))
         except DatapathError:
-            for table, before in reversed(done):
-                self._restore(table, before)
+            self._undo(done)
             raise
+
+    def _undo(self, done: list[tuple[Step, dict[Any, Any]]]) -> None:
+        """An epoch that packets may have seen is not given twice: flows of that moment must be asked again, too. What
+        the kernel took of a write that failed is not known, so what was asked for counts."""
+        given = {n: entry.epoch for step, _ in done if step.table == "endpoint" for n, entry in step.put.items()}
+        self._first_unseen = max([self._first_unseen, *((epoch + 1) & EPOCH_MASK for epoch in given.values())])
+        for step, before in reversed(done):
+            was = {key: value for key, value in before.items() if value is not None}
+            if step.table == "endpoint":
+                was = {n: _beyond(entry, given.get(n, entry.epoch)) for n, entry in was.items()}
+            self._put(step.table, was)
+            self._delete(step.table, [key for key, value in before.items() if value is None])
 
     def _put(self, name: str, entries: Mapping[Any, Any]) -> None:
         if not entries:
@@ -200,14 +213,6 @@ class Reconciler:
         self._table(name).delete_many(keys)
         for key in keys:
             self.realized.delete(name, key)
-
-    def _restore(self, name: str, before: Mapping[Any, Any]) -> None:
-        """An epoch that packets may have seen is not given twice: flows of that moment must be asked again, too."""
-        was = {key: value for key, value in before.items() if value is not None}
-        if name == "endpoint":
-            was = {key: _after(self.realized.get(name, key), value) for key, value in was.items()}
-        self._put(name, was)
-        self._delete(name, [key for key, value in before.items() if value is None])
 
     def _hooks(self, step: Hooks) -> None:
         """An interface that has gone takes its hooks along, but not what the datapath knows of it; `heal` finds it."""
@@ -250,8 +255,6 @@ class Reconciler:
                 self._explain_until.setdefault(pair, now + EXPLAIN_S)
 
 
-def _after(tried: EndpointEntry | None, was: EndpointEntry) -> EndpointEntry:
-    """`was` again, under an epoch of its own where `tried` had another one."""
-    if tried is None or tried.epoch == was.epoch:
-        return was
-    return replace(was, epoch=(tried.epoch + 1) & EPOCH_MASK)
+def _beyond(was: EndpointEntry, given: int) -> EndpointEntry:
+    """`was` again, under an epoch of its own where another one had been given."""
+    return was if given == was.epoch else replace(was, epoch=(given + 1) & EPOCH_MASK)

@@ -96,9 +96,32 @@ def test_a_failure_half_way_leaves_what_was_in_force(table: str) -> None:
     reconciler.enforce(desired(changed, numbers), 2.0)
     again: Any = datapath.tables.endpoint.get(1)
     assert again.policy_set != undone[1].policy_set
+    assert (undone[1] == held[1]) == (table == "policy")
     if undone[1] != held[1]:  # it had flipped: flows of that moment bear the epoch between, which never comes again
         assert undone[1].epoch == held[1].epoch + 2
         assert again.epoch == held[1].epoch + 3
+
+
+def test_a_pod_whose_arrival_was_undone_arrives_with_another_epoch() -> None:
+    """Its flows of that moment were decided by another set; they must not pass for decided by the next."""
+    datapath = FakeDatapath()
+    reconciler = make(datapath)
+    numbers = Numbers()
+    working, seen = datapath.tables.service.put_many, []
+
+    def fail(entries: Any) -> None:
+        seen.append(datapath.tables.endpoint.get(1))
+        datapath.tables.service.put_many = working  # type: ignore[method-assign]
+        raise DatapathError("no memory")
+
+    datapath.tables.service.put_many = fail  # type: ignore[method-assign]
+    with pytest.raises(DatapathError):
+        reconciler.enforce(desired(node_with(nodes.allow(256)), numbers), 0.0)
+    assert datapath.tables.endpoint.get(1) is None
+    reconciler.enforce(desired(node_with(nodes.allow(257)), numbers), 1.0)
+    arrived = datapath.tables.endpoint.get(1)
+    assert arrived is not None
+    assert arrived.epoch > seen[0].epoch
 
 
 def test_a_set_that_was_left_goes_after_its_grace_and_stays_explained() -> None:
