@@ -70,19 +70,28 @@ def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket
 
 def adopt(descriptors: list[int], port: int) -> Listeners:
     """Take sockets that a proxy handed over. AgentError where they are not the two listeners of that port."""
-    found: dict[socket.AddressFamily, socket.socket] = {}
-    sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-    for item in sockets:
-        listening = item.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        if listening and item.type == socket.SOCK_STREAM and item.getsockname()[1] == port:
-            found[item.family] = item
-    if len(sockets) != 2 or set(found) != {socket.AF_INET, socket.AF_INET6}:
-        for item in sockets:
-            item.close()
-        raise AgentError(f"the proxy handed over {len(sockets)} sockets that are not the listeners of port {port}")
-    for item in found.values():
+    found = {family: descriptor for descriptor in descriptors if (family := _family(descriptor, port)) is not None}
+    if len(descriptors) != 2 or len(found) != 2:
+        close_all(descriptors)
+        raise AgentError(f"the proxy handed over {len(descriptors)} files that are not the listeners of port {port}")
+    v4, v6 = (socket.socket(fileno=found[family]) for family in (socket.AF_INET, socket.AF_INET6))
+    for item in (v4, v6):
         item.setblocking(False)
-    return Listeners(found[socket.AF_INET], found[socket.AF_INET6])
+    return Listeners(v4, v6)
+
+
+def _family(descriptor: int, port: int) -> socket.AddressFamily | None:
+    """Of a listener of that port; None for any other file."""
+    try:
+        item = socket.socket(fileno=descriptor)
+    except OSError:
+        return None
+    try:
+        internet = item.family in (socket.AF_INET, socket.AF_INET6) and item.type == socket.SOCK_STREAM
+        listening = internet and item.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        return item.family if listening and item.getsockname()[1] == port else None
+    finally:
+        item.detach()  # the caller's
 
 
 def reset_queued(listeners: Listeners, most: int = BACKLOG) -> int:

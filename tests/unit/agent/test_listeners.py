@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,20 @@ def test_sockets_handed_over_are_the_same_sockets(made: Listeners) -> None:
 def test_other_sockets_are_refused(made: Listeners) -> None:
     with socket.socket() as stray, pytest.raises(AgentError, match="not the listeners"):
         adopt([os.dup(made.v4.fileno()), os.dup(stray.fileno())], port_of(made))
+
+
+def test_anything_else_that_is_handed_over_is_refused_and_closed(made: Listeners, tmp_path: Path) -> None:
+    """A file that is no socket, a listener without a port: no error that the agent would not survive."""
+    with socket.socket(socket.AF_UNIX) as local:
+        local.bind(str(tmp_path / "s"))
+        local.listen()
+        for stray in (os.open(os.devnull, os.O_RDONLY), os.dup(local.fileno())):
+            handed = [os.dup(made.v4.fileno()), stray]
+            with pytest.raises(AgentError, match="not the listeners"):
+                adopt(handed, port_of(made))
+            for descriptor in handed:
+                with pytest.raises(OSError, match="Bad file descriptor"):
+                    os.fstat(descriptor)
 
 
 def test_what_waits_for_a_proxy_that_stays_away_is_reset(made: Listeners) -> None:
