@@ -114,9 +114,13 @@ class Enforcer:
             raise
 
     async def _tell_proxy(self, told: ProxyView) -> None:
-        self.view = told
-        if self.proxy is not None:
-            await self.proxy.tell(told)
+        before, self.view = self.view, told
+        try:
+            if self.proxy is not None:
+                await self.proxy.tell(told)
+        except BaseException:
+            self.view = before
+            raise
 
     async def set_proxy(self, up: bool) -> None:
         """The proxy came or stayed away for too long: the kernel hands flows over, or resets them at once."""

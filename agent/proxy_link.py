@@ -7,6 +7,7 @@ then the kernel is told that the proxy is down, and what is queued is reset. It 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from agent.channel import Channel, ChannelClosed
 from agent.datapath.interface import DatapathError
-from agent.errors import AgentError, ListenerTaken
+from agent.errors import AgentError, ListenerTaken, SnapshotRefused
 from agent.journal import line
 from agent.listeners import Listeners, adopt, close_all, create, reset_queued
 from agent.proxyview import same_content
@@ -31,6 +32,7 @@ from mesh.api.codec_link import (
     snapshot_to_bytes,
     welcome_to_bytes,
 )
+from mesh.api.frames import LIMIT_BYTES
 from mesh.model import FlowRecord
 from mesh.snapshot import ProxyView
 
@@ -43,6 +45,7 @@ ADOPT_S = 1.0
 HELLO_S = 5.0
 RETURN_S = 3.0
 """How long an acknowledgement waits for workers. They try twice a second, so this is a proxy that is not there."""
+WATCH_S = 0.25
 MOST_WORKERS = 256
 _UCRED = struct.Struct("3i")
 
@@ -64,21 +67,13 @@ class Worker:
         self.acked = revision
         self._acks.set()
 
-    async def tell(self, view: ProxyView) -> None:
-        """Send a view, if it says anything new, and wait until the worker has swapped."""
-        if self.ready and same_content(self.told, view):
-            return
-        message = codec.proxy_snapshot_to_pb(
-            view.revision,
-            view.endpoints,
-            view.policies,
-            view.identities,
-            view.services,
-            view.trust_domain,
-            view.moved,
-        )
+    def knows(self, view: ProxyView) -> bool:
+        return self.ready and same_content(self.told, view)
+
+    async def tell(self, view: ProxyView, message: bytes) -> None:
+        """Send a view and wait until the worker has swapped."""
         self._acks.clear()
-        await self.channel.send(snapshot_to_bytes(message))
+        await self.channel.send(message)
         self.told = view
         while True:
             await self._acks.wait()
@@ -125,6 +120,8 @@ class ProxyLink:
         self._offered = asyncio.Event()
         self._moved = asyncio.Event()
         """A worker has come to the newest view, or the proxy was declared up or down."""
+        self._came = asyncio.Event()
+        """A worker became ready: `_watch` need not sleep on."""
         self._missed = False
         """Waited for in vain: nobody waits again before another worker comes."""
         self._server: socket.socket | None = None
@@ -190,17 +187,19 @@ class ProxyLink:
             self._path.unlink(missing_ok=True)
 
     async def tell(self, view: ProxyView) -> None:
-        """Every worker has swapped to `view`, or has been cut off because it did not in time."""
+        """Every worker has swapped to `view`, or has been cut off because it did not in time. SnapshotRefused where it
+        is more than any worker can be told; then nobody has heard of it."""
         async with self._telling:
-            workers = list(self._workers)
+            workers = [worker for worker in self._workers if not worker.knows(view)]
             if workers:
-                await asyncio.gather(*(self._tell_one(worker, view) for worker in workers))
+                message = _message(view)
+                await asyncio.gather(*(self._tell_one(worker, view, message) for worker in workers))
 
-    async def _tell_one(self, worker: Worker, view: ProxyView) -> None:
+    async def _tell_one(self, worker: Worker, view: ProxyView, message: bytes) -> None:
         try:
             async with asyncio.timeout(SWAP_S):
-                await worker.tell(view)
-        except (TimeoutError, ChannelClosed, ValueError) as error:
+                await worker.tell(view, message)
+        except (TimeoutError, ChannelClosed) as error:
             why = str(error) or f"did not swap within {SWAP_S} s"
             log.warning(line("worker cut off", pid=worker.pid, revision=view.revision, why=why))
             self._cut_off(worker)
@@ -232,16 +231,20 @@ class ProxyLink:
     async def _watch(self) -> None:
         """Tell the kernel whether flows may be handed over; empty the queue of a proxy that stays away."""
         while True:
-            await asyncio.sleep(0.25)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_S):
+                    await self._came.wait()
+            self._came.clear()
             if self.workers:
                 self._since_none = time.monotonic()
-                await self._become(True)  # also where it came while the kernel was being told otherwise
+                await self._become(True)
             elif time.monotonic() - self._since_none > self._grace_s:
                 await self._become(False)
                 if self._listeners is not None:
                     self.resets += reset_queued(self._listeners)
 
     async def _become(self, up: bool) -> None:
+        """Called by `_watch` alone, so the kernel's word and ours cannot cross; it tries again what failed."""
         if up == self._up:
             return
         try:
@@ -262,11 +265,12 @@ class ProxyLink:
             await self._converse(worker)
         except ChannelClosed as error:
             log.info(line("worker gone", pid=worker.pid, why=error))
-        except (AgentError, codec.CodecError, OSError, ValueError, TimeoutError) as error:
+        except (AgentError, codec.CodecError, TimeoutError) as error:
             log.warning(line("worker refused", pid=worker.pid, why=str(error) or "said nothing in time"))
-        except ExceptionGroup as group:
-            # of `_converse`: whatever one worker says or takes, it is that worker's end and not the agent's
-            log.error(line("worker cut off", pid=worker.pid, why=repr(group.exceptions[0])))
+        except Exception as error:
+            # whatever one worker says or hands over, it is that worker's end and not the agent's
+            cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+            log.error(line("worker cut off", pid=worker.pid, why=repr(cause)), exc_info=cause)
         finally:
             self._workers.discard(worker)
             channel.close()
@@ -321,13 +325,14 @@ class ProxyLink:
             view = self._view()
             if view is None:
                 return
+            message = _message(view)
             self._workers.add(worker)
-            await self._tell_one(worker, view)
+            await self._tell_one(worker, view, message)
         if worker.ready and worker in self._workers:
             self._missed = False
             self._moved.set()
             log.info(line("worker ready", pid=worker.pid, workers=self.workers))
-            await self._become(True)
+            self._came.set()
 
     def _take(self, worker: Worker, message: ProxyHello | ProxyAck | ProxyFlows) -> None:
         if isinstance(message, ProxyAck):
@@ -345,3 +350,23 @@ class ProxyLink:
     def close(self) -> None:
         if self._listeners is not None:
             self._listeners.close()
+
+
+def _message(view: ProxyView) -> bytes:
+    message = snapshot_to_bytes(
+        codec.proxy_snapshot_to_pb(
+            view.revision,
+            view.endpoints,
+            view.policies,
+            view.identities,
+            view.services,
+            view.trust_domain,
+            view.moved,
+        )
+    )
+    if len(message) > LIMIT_BYTES:
+        raise SnapshotRefused(
+            f"what this node's proxy would have to know takes {len(message)} bytes, above the limit of {LIMIT_BYTES}: "
+            f"fewer policies or identities are needed"
+        )
+    return message

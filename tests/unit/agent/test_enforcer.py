@@ -15,6 +15,7 @@ from agent.datapath.fake import FakeDatapath
 from agent.datapath.interface import DatapathError
 from agent.endpoints import Endpoints, Life
 from agent.enforcer import Enforcer
+from agent.errors import SnapshotRefused
 from agent.reconcile import Reconciler
 from agent.state import NodeState
 from mesh.model import Revision
@@ -83,6 +84,25 @@ def test_a_kernel_that_refuses_leaves_state_and_proxy_as_they_were(tmp_path: Pat
         asyncio.run(enforcer.change(lambda state: replace(state, snapshot=changed)))
     assert enforcer.state.snapshot is SNAPSHOT
     assert [view.revision for view in proxy.views] == [1, 2, 1]
+
+
+def test_what_the_proxy_cannot_be_told_does_not_come_into_force(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
+    async def story() -> None:
+        enforcer, datapath, proxy = made(tmp_path, writer)
+        await enforcer.change(take, first=True)
+        held = enforcer.view, dict(datapath.tables.policy.items())
+
+        async def refuse(view: ProxyView) -> None:
+            raise SnapshotRefused("too much")
+
+        proxy.tell = refuse  # type: ignore[method-assign]
+        changed = replace(SNAPSHOT, revision=Revision(2), policies={"a": nodes.policy("a", nodes.allow(257))})
+        with pytest.raises(SnapshotRefused):
+            await enforcer.change(lambda state: replace(state, snapshot=changed))
+        assert (enforcer.view, dict(datapath.tables.policy.items())) == held
+        assert enforcer.state.snapshot is SNAPSHOT
+
+    asyncio.run(story())
 
 
 def test_nothing_is_enforced_before_there_is_something_to_enforce(tmp_path: Path, writer: ThreadPoolExecutor) -> None:

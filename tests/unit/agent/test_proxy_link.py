@@ -16,6 +16,7 @@ from agent import listeners, proxy_link
 from agent.channel import Channel, ChannelClosed
 from agent.datapath.interface import DatapathError
 from agent.desired import Numbers, desired
+from agent.errors import SnapshotRefused
 from agent.listeners import adopt
 from agent.proxy_link import ProxyLink
 from agent.proxyview import Former, view
@@ -308,6 +309,32 @@ def test_a_worker_that_comes_while_the_kernel_is_told_that_there_is_none_is_told
     play(story)
 
 
+def test_a_worker_that_leaves_while_the_kernel_is_told_of_it_is_told_of_as_gone(tmp_path: Path, port: int) -> None:
+    async def story() -> None:
+        told = Told()
+        writing, go_on = asyncio.Event(), asyncio.Event()
+
+        async def set_up(up: bool) -> None:
+            if up:
+                writing.set()
+                await go_on.wait()
+            told.up.append(up)
+
+        told.set_up = set_up  # type: ignore[method-assign]
+        async with running(tmp_path / "p", port, told, grace_s=0.0) as link:
+            await until(lambda: told.up == [False])
+            worker = await Worker.connect(tmp_path / "p")
+            listeners.close_all((await worker.welcome())[1])
+            await worker.swap()
+            await writing.wait()
+            worker.channel.close()
+            await until(lambda: link.workers == 0)
+            go_on.set()
+            await until(lambda: told.up == [False, True, False])
+
+    play(story)
+
+
 def test_what_one_worker_says_ends_that_worker_alone(tmp_path: Path, port: int) -> None:
     async def story() -> None:
         told = Told()
@@ -326,6 +353,46 @@ def test_what_one_worker_says_ends_that_worker_alone(tmp_path: Path, port: int) 
                 await worker.channel.send(pb.FromProxy(flows=batch).SerializeToString())
                 await until(lambda: link.workers == 0)
                 worker.channel.close()
+
+    play(story)
+
+
+def test_an_error_of_our_own_ends_one_worker_and_not_the_agent(
+    tmp_path: Path, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        told = Told()
+
+        def broken() -> int:
+            raise KeyError("map")
+
+        async with running(tmp_path / "p", port, told) as link:
+            link._redirect_fd = broken
+            for _ in range(2):
+                worker = await Worker.connect(tmp_path / "p")
+                with pytest.raises(ChannelClosed):
+                    await worker.welcome()
+                worker.channel.close()
+
+    play(story)
+    assert "KeyError" in caplog.text
+
+
+def test_a_view_that_no_worker_could_read_is_refused_and_costs_no_worker(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        told = Told()
+        async with running(tmp_path / "p", port, told) as link:
+            worker = await Worker.connect(tmp_path / "p")
+            listeners.close_all((await worker.welcome())[1])
+            await worker.swap()
+            await until(lambda: link.workers == 1)
+            monkeypatch.setattr(proxy_link, "LIMIT_BYTES", 10)
+            with pytest.raises(SnapshotRefused, match="above the limit of 10"):
+                await link.tell(replace(VIEW, revision=Revision(2), trust_domain="other"))
+            assert link.workers == 1
+            worker.channel.close()
 
     play(story)
 
