@@ -107,11 +107,13 @@ class ConntrackWatch:
         owners = {key.address: number for key, number in realized.endpoint_by_address.items()}
         # Read before the entries: what begins meanwhile is then counted, perhaps twice, but never missed.
         spent = await self._in_thread(lambda: self._read_spent(endpoints.keys() | self._written.keys()))
+        # The time, too: what has ended before it is listed never goes on, what ends meanwhile may.
+        now_ns = _now_ns()
         flows = await self._in_thread(lambda: list(self._table.items()))
         self.entries = len(flows)
         forget, self._forget = self._forget, {}
         departed, self._departed = self._departed, {}
-        found = sweep(flows, now_ns=_now_ns(), epochs={number: entry.epoch for number, entry in endpoints.items()})
+        found = sweep(flows, now_ns=now_ns, epochs={number: entry.epoch for number, entry in endpoints.items()})
         dead = set(found.dead)
         dead.update(key for key, entry in flows if entry.created_ns < forget.get(key.endpoint, 0))
         if departed:

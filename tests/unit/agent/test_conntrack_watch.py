@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agent import conntrack_watch
 from agent.conntrack_watch import ConntrackWatch
 from agent.datapath.tables import EndpointFreed, EndpointSpent
 from agent.state import detach
@@ -177,6 +178,33 @@ def test_a_share_is_given_back_with_the_entries(tmp_path: Path, writer: ThreadPo
             table.put(replace(KEY, sport=1000 + number), entry(epoch=1))
         await watch.walk()
         assert tables.freed.get(1) == EndpointFreed(received=10_000 - 9)
+
+    asyncio.run(story())
+
+
+def test_a_flow_that_goes_on_in_the_moment_of_its_end_stays(
+    tmp_path: Path, writer: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listed just before it expires, and refreshed by a packet while the walk lasts."""
+
+    async def story() -> None:
+        enforcer, table, watch, _ = story_of(tmp_path, writer)
+        await enforcer.change(take, first=True)
+        ends = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        now = [ends - 1]
+        monkeypatch.setattr(conntrack_watch, "_now_ns", lambda: now[0])
+        ending = replace(entry(epoch=1), expires_ns=ends)
+        table.put(KEY, ending)
+        listed = list(table.items())
+
+        def items() -> Any:
+            table.put(KEY, replace(ending, expires_ns=ends + 10**9))
+            now[0] = ends + 1
+            return iter(listed)
+
+        monkeypatch.setattr(table, "items", items)
+        await watch.walk()
+        assert table.get(KEY) is not None
 
     asyncio.run(story())
 
