@@ -181,11 +181,13 @@ class Node:
         key = f"{namespace}/{name}"
         try:
             async with asyncio.timeout(wait):
+                await self._enforcer.ready.wait()  # nothing has begun that would have to be carried to its end
                 await self._enforcer.unbroken.run(self._attach(key, request))
                 life = await self._endpoints.settled(key)
         except TimeoutError as error:
+            held = "denied everything" if key in self._enforcer.state.local else "not attached, so nothing is denied"
             raise EndpointRefused(
-                f"pod {key} is not enforced after {wait:g} s and is denied everything: {self._why_not(key)}"
+                f"pod {key} is not enforced after {wait:g} s and is {held}: {self._why_not(key)}"
             ) from error
         if life is Life.GONE:
             raise EndpointRefused(f"pod {key} was removed while it was waited for")
@@ -193,9 +195,13 @@ class Node:
         return {"id": local.id, "state": life.value, "ifindex": local.ifindex}
 
     def _why_not(self, key: str) -> str:
+        connected, error = self.controller()
+        if not self._enforcer.ready.is_set():
+            return "the controller has sent nothing yet" if connected else f"the controller is away ({error})"
+        if key not in self._enforcer.state.local:
+            return "other changes are still being written"
         if self._enforcer.state.policy_subject(key) is not None:
             return "its policy could not be written; see the agent's log"
-        connected, error = self.controller()
         return "the controller has not announced it" if connected else f"the controller is away ({error})"
 
     async def _attach(self, key: str, request: Mapping[str, Any]) -> None:
@@ -241,6 +247,7 @@ class Node:
 
     async def remove(self, gone: LocalEndpoint) -> None:
         """The pod has left: entries, hooks and tracked flows go."""
+        await self._enforcer.ready.wait()
         await self._enforcer.unbroken.run(self._remove(gone))
 
     async def _remove(self, gone: LocalEndpoint) -> None:

@@ -146,6 +146,24 @@ def test_add_that_waits_in_vain_says_whom_it_waits_for(tmp_path: Path, writer: T
     asyncio.run(story())
 
 
+def test_add_that_nothing_came_of_does_not_say_that_the_pod_is_denied(
+    tmp_path: Path, writer: ThreadPoolExecutor
+) -> None:
+    async def story() -> None:
+        node, enforcer, datapath = node_on(tmp_path, writer)
+        with pytest.raises(EndpointRefused, match=r"not attached, so nothing is denied: the controller is away"):
+            await node.calls()["endpoint.add"]({**ADD, "wait_s": 0})
+        async with asyncio.timeout(1):
+            await enforcer.unbroken.ended()  # and nothing is left that the agent's end would wait for
+        await node.take_news([SNAPSHOT])
+        assert ("tc_from_pod", 12) not in datapath.attached
+        async with enforcer._lock:
+            with pytest.raises(EndpointRefused, match=r"not attached, .*: other changes are still being written"):
+                await node.calls()["endpoint.add"]({**ADD, "wait_s": 0.01})
+
+    asyncio.run(story())
+
+
 def test_add_twice_is_the_same_and_remove_leaves_nothing(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
     async def story() -> None:
         node, _, datapath = node_on(tmp_path, writer)
