@@ -59,8 +59,10 @@ def former_after(
 
 def moved_after(former: Former, changed: frozenset[Address], ipcache: Mapping[IpcacheKey, IpcacheEntry]) -> Former:
     """Add `changed`; say of all that moved what `ipcache` says."""
-    cover = Cover(ipcache)
     addresses = [*(held for held in former.moved if held not in changed), *sorted(changed, key=int)][-MOVED:]
+    if not addresses:
+        return former
+    cover = Cover(ipcache)
     return replace(former, moved={address: IdentityId(cover.of(address)) for address in addresses})
 
 

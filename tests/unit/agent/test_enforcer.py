@@ -18,7 +18,7 @@ from agent.enforcer import Enforcer
 from agent.errors import SnapshotRefused
 from agent.reconcile import Reconciler
 from agent.state import NodeState
-from mesh.model import Revision
+from mesh.model import IdentityId, Revision
 from mesh.snapshot import ProxyView
 from tests.support import nodes
 
@@ -101,6 +101,28 @@ def test_what_the_proxy_cannot_be_told_does_not_come_into_force(tmp_path: Path, 
             await enforcer.change(lambda state: replace(state, snapshot=changed))
         assert (enforcer.view, dict(datapath.tables.policy.items())) == held
         assert enforcer.state.snapshot is SNAPSHOT
+
+    asyncio.run(story())
+
+
+def test_an_address_that_passes_to_another_pod_by_way_of_nobody_is_told_each_time(
+    tmp_path: Path, writer: ThreadPoolExecutor
+) -> None:
+    """The proxy keeps connections to it: they must be judged by who has the address, not by who had it."""
+
+    async def story() -> None:
+        enforcer, _, proxy = made(tmp_path, writer)
+        ip, prefix = nodes.address("10.9.1.2"), nodes.prefix("10.9.1.2/32")
+        cluster = nodes.snapshot(peers={"10.9.0.0/16": 0}).ipcache
+        held = replace(SNAPSHOT, ipcache={**cluster, **SNAPSHOT.ipcache})
+        await enforcer.change(lambda state: replace(state, snapshot=held), first=True)
+        nobody = {key: entry for key, entry in held.ipcache.items() if key != prefix}
+        other = {**nobody, prefix: replace(SNAPSHOT.ipcache[prefix], identity=IdentityId(300))}
+        for number, ipcache in enumerate((nobody, other, nobody), 2):
+            now = replace(SNAPSHOT, revision=Revision(number), ipcache=ipcache)
+            await enforcer.change(lambda state, now=now: replace(state, snapshot=now))
+        await enforcer.change(lambda state: replace(state, proxy_up=False))
+        assert [view.moved for view in proxy.views] == [{}, {ip: 0}, {ip: 300}, {ip: 0}, {ip: 0}]
 
     asyncio.run(story())
 
