@@ -1,4 +1,4 @@
-"""What to do with conntrack entries, decided without doing it: which are dead, which must be asked again, which leave.
+"""What to do with conntrack entries, decided without doing it: which are dead, which must be asked again.
 
 Pure. The kernel treats an expired entry as a miss; somebody has to take it out of the map, and somebody has to look at
 flows that are idle when policy changes, since the kernel asks again only when a packet comes.
@@ -46,11 +46,6 @@ def sweep(entries: Iterable[Entry], *, now_ns: int, epochs: Mapping[int, int]) -
     return Sweep(dead=tuple(dead), stale=tuple(stale), live=live, proxied=proxied)
 
 
-def of_endpoint(keys: Iterable[CtKey], endpoint: int) -> list[CtKey]:
-    """What must go when a pod goes."""
-    return [key for key in keys if key.endpoint == endpoint]
-
-
 def closing(entry: CtEntry) -> bool:
     """A connection that is over; its entry only waits for stragglers."""
     return bool(entry.flags & layouts.CT_RESET) or entry.flags & _BOTH_FINS == _BOTH_FINS
@@ -65,10 +60,3 @@ def state_name(key: CtKey, entry: CtEntry) -> str:
     if entry.flags & layouts.CT_SEEN_REPLY:
         return "established"
     return "opening" if key.protocol == 6 else "unreplied"
-
-
-def local_end(key: CtKey) -> tuple[str, int, str, int]:
-    """(address, port, peer address, peer port) of the pod's own socket behind an entry."""
-    source, destination = (str(key.source), key.sport), (str(key.destination), key.dport)
-    here, there = (source, destination) if key.direction == layouts.DIR_EGRESS else (destination, source)
-    return (*here, *there)

@@ -132,12 +132,5 @@ def interface_name(ifindex: int) -> str:
         raise LinkError(f"there is no interface with index {ifindex} in this network namespace") from error
 
 
-def interface_index(name: str) -> int:
-    try:
-        return socket.if_nametoindex(name)
-    except OSError as error:
-        raise LinkError(f"there is no interface called {name} in this network namespace") from error
-
-
 def interface_indexes() -> list[int]:
     return [index for index, _ in socket.if_nameindex()]

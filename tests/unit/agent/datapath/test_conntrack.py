@@ -45,10 +45,6 @@ def test_a_live_flow_of_an_older_epoch_must_be_asked_again() -> None:
     assert (found.live, found.proxied) == (3, 1)
 
 
-def test_a_pod_takes_its_entries_along() -> None:
-    assert conntrack.of_endpoint([key(), key(endpoint=2)], 2) == [key(endpoint=2)]
-
-
 def test_states_have_names() -> None:
     both = layouts.CT_FIN_FORWARD | layouts.CT_FIN_REPLY
     assert conntrack.state_name(key(), entry()) == "opening"
@@ -56,8 +52,3 @@ def test_states_have_names() -> None:
     assert conntrack.state_name(key(), entry(flags=both)) == "closing"
     assert conntrack.state_name(key(), entry(flags=layouts.CT_RESET)) == "reset"
     assert conntrack.state_name(key(protocol=17), entry()) == "unreplied"
-
-
-def test_the_pods_own_end_depends_on_the_direction() -> None:
-    assert conntrack.local_end(key()) == ("10.1.0.2", 2000, "10.1.0.3", 80)
-    assert conntrack.local_end(key(direction=layouts.DIR_INGRESS)) == ("10.1.0.3", 80, "10.1.0.2", 2000)
