@@ -47,6 +47,11 @@ def until(what: object, seconds: float = 5.0) -> None:
         time.sleep(0.005)
 
 
+def was_reset(made: socket.socket) -> bool:
+    tcp_close = 7  # the state in struct tcp_info, include/net/tcp_states.h
+    return made.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == tcp_close
+
+
 def with_worker(act: Callable[[Worker], Awaitable[None]], *, clock: Callable[[], float] = time.monotonic) -> None:
     """A worker on a loop of the test's own: what happens between two turns of it is up to the test."""
 
@@ -113,11 +118,17 @@ def test_a_client_that_reads_nothing_is_reset_before_it_fills_the_memory() -> No
             for _ in range(1024):
                 made.sendall(bytes(65536))
 
+    # An answer is read on below a quarter of 16 KiB, so each of 16 holds 4 KiB at least once its reader is full.
     limits = Limits(client_bytes=32 << 10, least_pipe_bytes=16 << 10)
-    with proxied(behave, limits=limits) as (proxy, _), proxy.connect() as made:
-        made.sendall(GET)
-        until(lambda: proxy.worker.counters.refused == {"not-reading": 1})
-        assert len(read_all(made)) < 64 << 20
+    with proxied(behave, limits=limits) as (proxy, _):
+        opened = [proxy.connect() for _ in range(16)]
+        for made in opened:
+            made.sendall(GET)
+        until(lambda: proxy.worker.counters.refused.get("not-reading", 0) > 0)
+        until(lambda: sum(client.waiting_bytes() for client in list(proxy.worker.clients)) <= limits.client_bytes)
+        until(lambda: sum(map(was_reset, opened)) == proxy.worker.counters.refused["not-reading"])
+        for made in opened:
+            made.close()
         until(lambda: len(proxy.worker._shares) == 0)
 
 
