@@ -63,8 +63,9 @@ test-kernels: $(STAMP) ## the unit and a smoke test on Debian's cloud kernels un
 soak: $(STAMP) ## random policies, pods and labels in a lab, every packet held against an oracle (WEFT_TRIAL_ROUNDS, _SEED, _FAULTS)
 	@$(PYTEST) tests/soak
 
-fuzz: $(STAMP) ## every parser, for FUZZ_SECONDS (60) each
+fuzz: $(STAMP) ## parsers for FUZZ_SECONDS (60) each, then every property from a new seed
 	@$(PY) -m tests.fuzz --seconds $${FUZZ_SECONDS:-60}
+	@$(PYTEST) -q --hypothesis-profile anew -m hypothesis tests/unit tests/conformance
 
 bench: $(STAMP) ## beside Envoy, HAProxy, nginx and no mesh; table in docs/performance.md
 	@deploy/install-packages.sh benchmarks/packages.txt

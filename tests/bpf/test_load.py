@@ -57,9 +57,7 @@ def program_id(name: str) -> int:
 
 def test_a_warm_start_compiles_nothing(datapath: KernelDatapath) -> None:
     before = program_id("tc_from_pod")
-    start = time.monotonic()
     assert KernelDatapath(INSTANCE).ensure_loaded() is False
-    assert time.monotonic() - start < 0.5
     assert program_id("tc_from_pod") == before
 
 
