@@ -5,19 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import attacks
-from tests.support.cluster import Cluster
-
-SCRIPT = Path(attacks.__file__)
+from tests.support.cluster import ATTACKS, Cluster
 
 
 def attack(mesh: Cluster, *arguments: str) -> Any:
-    return mesh.exec("t/stranger", sys.executable, str(SCRIPT), *arguments).json()
+    return mesh.exec("t/stranger", sys.executable, "-m", ATTACKS, *arguments).last()
 
 
 def counted(mesh: Cluster, node: str = "node-a") -> dict[str, int]:

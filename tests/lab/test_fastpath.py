@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -52,26 +51,14 @@ def eventually(look: Callable[[], Any], wanted: Callable[[Any], bool], seconds: 
     return seen
 
 
-def started(mesh: Cluster, pod: str, *words: str) -> subprocess.Popen[str]:
-    probe = mesh.start_probe(pod, *words)
-    assert json.loads(probe.stdout.readline()) == {"started": True}  # type: ignore[union-attr]
-    return probe
-
-
-def result(probe: subprocess.Popen[str]) -> Any:
-    out, err = probe.communicate(timeout=60)
-    assert probe.returncode == 0, err
-    return json.loads(out)
-
-
 @pytest.mark.parametrize("family", [4, 6])
 @SERVERS
 def test_a_stream_is_carried_whole_and_is_not_routed(mesh: Cluster, server: str, family: int) -> None:
     """Large segments (GSO) with checksums that the sender left to the interface."""
-    sink = started(mesh, server, "sink", PORT, "20")
+    sink = mesh.start_probe(server, "sink", PORT, "20")
     was_routed, was_passed = routed(mesh), passed(mesh)
     sent = mesh.probe("t/client-a", "pour", mesh.address(server, family), PORT, "1")
-    assert result(sink) == sent
+    assert sink.wait() == sent
     assert sent["bytes"] > 10_000_000
     packets = passed(mesh) - was_passed
     assert packets > 1000
@@ -82,11 +69,11 @@ def test_a_stream_is_carried_whole_and_is_not_routed(mesh: Cluster, server: str,
 @SERVERS
 def test_packets_look_as_if_they_had_been_routed(mesh: Cluster, server: str, family: int) -> None:
     """The first one was."""
-    sniffer = started(mesh, server, "sniff", PORT, "12", "20")
-    sink = started(mesh, server, "sink", PORT, "20")
+    sniffer = mesh.start_probe(server, "sniff", PORT, "12", "20")
+    sink = mesh.start_probe(server, "sink", PORT, "20")
     mesh.probe("t/client-a", "pour", mesh.address(server, family), PORT, "0.3")
-    seen = result(sniffer)
-    result(sink)
+    seen = sniffer.wait()
+    sink.wait()
     assert len({(packet["hops"], packet["to"]) for packet in seen}) == 1
     assert seen[0]["hops"] == (63 if server == "t/server-a" else 62)
     assert any(packet["length"] > 1514 for packet in seen)
@@ -95,8 +82,8 @@ def test_packets_look_as_if_they_had_been_routed(mesh: Cluster, server: str, fam
 @SERVERS
 def test_a_firewall_closes_it_at_once_and_is_named(mesh: Cluster, server: str) -> None:
     """A connection that lives meanwhile goes on, by the other way; afterwards the path is open again."""
-    sink = started(mesh, server, "sink", PORT, "30")
-    pouring = mesh.start_probe("t/client-a", "pour", mesh.address(server), PORT, "12")
+    sink = mesh.start_probe(server, "sink", PORT, "60")
+    pouring = mesh.start_probe("t/client-a", "pour", mesh.address(server), PORT, "60")
     try:
         with firewall(mesh, "node-a"):
             eventually(
@@ -113,8 +100,8 @@ def test_a_firewall_closes_it_at_once_and_is_named(mesh: Cluster, server: str) -
         time.sleep(1)
         assert routed(mesh) - was_routed < (passed(mesh) - was_passed) / 8
     finally:
-        sent = result(pouring)
-    assert result(sink) == sent
+        sent = pouring.stop()
+    assert sink.wait() == sent
 
 
 def test_it_runs_out_when_the_agent_is_gone(mesh: Cluster) -> None:

@@ -17,6 +17,7 @@ from tests.support.cluster import Cluster, Outcome, running
 from tests.support.waiting import eventually
 
 MANIFEST = Path(__file__).with_name("manifests") / "faults.yaml"
+LONGEST = "60"
 CURL = ["curl", "-s", "-o", "/dev/null", "-m", "5", "-w", "%{http_code} %{time_total}"]
 PORTS = "".join(f"    - {{port: {20_000 + 2 * number}}}\n" for number in range(60))
 EXCEPTIONS = ", ".join(f"203.0.{number}.0/24" for number in range(60))
@@ -77,12 +78,6 @@ def series(page: str, name: str) -> float:
     return next((float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith(name)), 0.0)
 
 
-def ended(probe: subprocess.Popen[str], seconds: float = 20) -> Any:
-    out, err = probe.communicate(timeout=seconds)
-    assert probe.returncode == 0, err
-    return json.loads(out.splitlines()[-1])
-
-
 def clear(outcome: Outcome, status: int, *words: str) -> None:
     """One message that holds the words, the exit status, and no traceback."""
     said = outcome.err.strip()
@@ -127,9 +122,7 @@ spec:
 
 def test_controller_away_is_told_and_changes_nothing(small: Cluster) -> None:
     server = small.address("f/server")
-    held = small.start_probe("f/client", "hold", server, "9090", "send", "2.5")
-    assert held.stdout is not None
-    held.stdout.readline()
+    held = small.start_probe("f/client", "hold", server, "9090", "send", LONGEST)
     revision = node(small)["enforcedRevision"]
     with kept_away(small, "controller"):
         for command in (["status"], ["get", "pods"], ["observe"], ["apply", "-f", str(MANIFEST)]):
@@ -137,7 +130,7 @@ def test_controller_away_is_told_and_changes_nothing(small: Cluster) -> None:
             clear(small.weft(*command, expect=None), 3, *told)
         assert reach(small, "f/client", (server, 9090), (server, 9999)) == ["ok", "ECONNREFUSED"]
         assert (http(small, server, "/public")[0], http(small, server, "/secret")[0]) == (200, 403)
-    assert ended(held) == {"ended": "alive"}
+    assert held.stop() == {"ended": "alive"}
     small.settle()
     back = node(small)
     assert (back["state"], back["enforcedRevision"], back["endpointsEnforced"]) == ("connected", revision, 4)
@@ -162,23 +155,21 @@ def test_agent_away_is_shown_with_its_age(small: Cluster) -> None:
 
 def test_a_proxy_away_for_longer_than_its_grace_resets_what_needs_it(small: Cluster) -> None:
     server = small.address("f/server")
-    held = small.start_probe("f/client", "hold", server, "9090", "send", "4")
-    assert held.stdout is not None
-    held.stdout.readline()
+    held = small.start_probe("f/client", "hold", server, "9090", "send", LONGEST)
     with kept_away(small, "proxy"):
         # Whoever came within the grace waits for as long as it lasts (one second here), then is reset, never let past.
         status, waited = http(small, server, "/public")
         assert (status, waited < 3) == (0, True)
         eventually(lambda: node(small)["warnings"], lambda told: any("no proxy" in text for text in told))
         status, waited = http(small, server, "/public")
-        assert (status, waited < 0.3) == (0, True)
+        assert (status, waited < 0.8) == (0, True)
         assert reach(small, "f/client", (server, 9090), (server, 8080)) == ["ok", "ECONNREFUSED"]
         flow = small.wait_for_flow(lambda flow: flow["dropReason"] == "proxy-down", "--verdict", "deny")
         assert (flow["from"]["pod"], flow["to"]["pod"], flow["to"]["port"]) == ("client", "server", 8080)
         assert series(metrics_of_agent(small), 'weft_agent_packets_total{direction="egress",reason="proxy-down"}') > 0
     eventually(lambda: http(small, server, "/public")[0], lambda status: status == 200)
     assert http(small, server, "/secret")[0] == 403
-    assert ended(held) == {"ended": "alive"}
+    assert held.stop() == {"ended": "alive"}
     eventually(lambda: node(small)["warnings"], lambda told: told == [])
 
 
@@ -189,13 +180,9 @@ def metrics_of_agent(cluster: Cluster) -> str:
 
 def test_a_full_conntrack_map_denies_what_is_new_and_keeps_what_lives(small: Cluster) -> None:
     server = small.address("f/server")
-    held = small.start_probe("f/client", "hold", server, "9090", "send", "5")
-    assert held.stdout is not None
-    held.stdout.readline()
+    held = small.start_probe("f/client", "hold", server, "9090", "send", LONGEST)
     crowd = small.start_probe("f/crowd", "crowd", server, "9090", "40")
-    assert crowd.stdout is not None
-    assert crowd.stdin is not None
-    came = json.loads(crowd.stdout.readline())
+    came = crowd.first
     assert came["held"] > 0
     assert set(came["refused"]) == {"ECONNREFUSED"}  # at once, by a reset, not by a timeout
     assert reach(small, "f/client", (server, 9090)) == ["ECONNREFUSED"]
@@ -207,10 +194,8 @@ def test_a_full_conntrack_map_denies_what_is_new_and_keeps_what_lives(small: Clu
     assert series(page, 'weft_agent_packets_total{direction="egress",reason="ct-full"}') >= 9
     # The kernel keeps free entries per CPU, so a small map is full for one CPU while another has a few left.
     assert series(page, 'weft_agent_map_pressure_ratio{map="mesh_ct"}') >= 0.8
-    crowd.stdin.write("\n")
-    crowd.stdin.flush()
-    assert ended(crowd) == {"alive": came["held"]}
+    assert crowd.stop() == {"alive": came["held"]}
     # A pod that leaves takes its flows along.
     small.weft("delete", "pod", "crowd", "-n", "f")
     eventually(lambda: reach(small, "f/client", (server, 9090)), lambda answers: answers == ["ok"])
-    assert ended(held) == {"ended": "alive"}
+    assert held.stop() == {"ended": "alive"}

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import attacks
-from tests.support.cluster import Cluster, running
+from tests.support.cluster import ATTACKS, Cluster, running
 
 MANIFEST = Path(__file__).with_name("manifests") / "guests.yaml"
 FAMILIES = (4, 6)
@@ -80,7 +79,7 @@ def test_it_cannot_pass_for_somebody_else(guests: Cluster, victim: str, family: 
     else:
         borrowed = guests.address(victim, family)
     before = spoofed(guests)
-    words = (sys.executable, attacks.__file__, "spoof", borrowed, guests.address("g/server", family), "9090", "5")
+    words = (sys.executable, "-m", ATTACKS, "spoof", borrowed, guests.address("g/server", family), "9090", "5")
     assert guests.exec("g/near", *words, expect=None).status == 0
     assert spoofed(guests) - before >= 5
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.cluster import PROBES, Cluster
+from tests.support.cluster import Cluster
 from tests.support.lanes import firewall
 
 DENY = """
@@ -42,25 +40,15 @@ def way(mesh: Cluster, request: pytest.FixtureRequest) -> Iterator[None]:
 def test_a_new_deny_cuts_connections_that_are_open(mesh: Cluster, server: str, family: int) -> None:
     ip = mesh.address(server, family)
     modes = {"idle": 7000, "send": 7001, "receive": 7002}
-    servers = {
-        mode: mesh.start(server, sys.executable, str(PROBES), "serve", str(port), "20") for mode, port in modes.items()
-    }
-    for process in servers.values():
-        assert json.loads(process.stdout.readline()) == {"started": True}  # type: ignore[union-attr]
-    clients = {mode: mesh.start_probe("t/client-a", "hold", ip, str(port), mode, "12") for mode, port in modes.items()}
-    for process in clients.values():
-        assert json.loads(process.stdout.readline()) == {"started": True}  # type: ignore[union-attr]
+    servers = {mode: mesh.start_probe(server, "serve", str(port), "30") for mode, port in modes.items()}
+    clients = {mode: mesh.start_probe("t/client-a", "hold", ip, str(port), mode, "20") for mode, port in modes.items()}
     time.sleep(0.3)
     mesh.apply(DENY)
     try:
         at_client, at_server = {}, {}
         for mode in modes:
-            out, err = clients[mode].communicate(timeout=30)
-            assert out, err
-            at_client[mode] = json.loads(out)
-            out, err = servers[mode].communicate(timeout=30)
-            assert out, err
-            at_server[mode] = json.loads(out)["ends"]
+            at_client[mode] = clients[mode].wait()
+            at_server[mode] = servers[mode].wait()["ends"]
     finally:
         mesh.delete("meshpolicy", "t/cut")
     for mode in modes:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import time
 
 import pytest
 
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, Probe
 
-SECONDS = "8"
-
-
-def started(probe: subprocess.Popen[str]) -> subprocess.Popen[str]:
-    assert probe.stdout is not None
-    assert json.loads(probe.stdout.readline()) == {"started": True}
-    return probe
+LONGEST = "60"
+BEFORE_S, AFTER_S = 1.0, 1.5
+"""How long the probes run before something happens, and after everything has settled."""
+ENOUGH = 200
+"""A probe every 5 ms makes as many in one second."""
 
 
-def result(probe: subprocess.Popen[str]) -> dict[str, int]:
-    out, err = probe.communicate(timeout=60)
-    assert probe.returncode == 0, err
-    counts: dict[str, int] = json.loads(out.splitlines()[-1])["counts"]
-    return counts
+def steady(mesh: Cluster, pod: str, protocol: str, address: str, port: str, *path: str) -> Probe:
+    return mesh.start_probe(pod, "steady", protocol, address, port, LONGEST, *path)
+
+
+def outcomes(probe: Probe) -> dict[str, int]:
+    return dict(probe.stop()["counts"])
 
 
 @pytest.mark.parametrize("how", ["restart", "kill"])
@@ -31,40 +28,40 @@ def test_agent_goes_and_comes_back(mesh: Cluster, how: str) -> None:
     """TCP and UDP every 5 ms, allowed and denied, across a restart and a kill -9 of both nodes' agents."""
     ip = mesh.address("t/server-b")
     probes = {
-        "tcp allowed": mesh.start_probe("t/client-a", "steady", "tcp", ip, "9090", SECONDS),
-        "udp allowed": mesh.start_probe("t/client-a", "steady", "udp", ip, "5353", SECONDS),
-        "tcp denied": mesh.start_probe("t/stranger", "steady", "tcp", ip, "9090", SECONDS),
-        "udp denied": mesh.start_probe("t/stranger", "steady", "udp", ip, "5353", SECONDS),
+        (pod, protocol): steady(mesh, pod, protocol, ip, port)
+        for pod in ("t/client-a", "t/stranger")
+        for protocol, port in (("tcp", "9090"), ("udp", "5353"))
     }
-    for probe in probes.values():
-        started(probe)
-    time.sleep(1)
+    time.sleep(BEFORE_S)
     mesh.weft("lab", how, "agent")
     mesh.settle()
-    counts = {name: result(probe) for name, probe in probes.items()}
-    for name in ("tcp allowed", "udp allowed"):
-        assert set(counts[name]) == {"ok"}, counts
-        assert counts[name]["ok"] > 200, counts
-    for name in ("tcp denied", "udp denied"):
-        assert "ok" not in counts[name], counts
-        assert sum(counts[name].values()) > 200, counts
+    time.sleep(AFTER_S)
+    seen = {name: outcomes(probe) for name, probe in probes.items()}
+    for (pod, _), counts in seen.items():
+        if pod == "t/client-a":
+            assert set(counts) == {"ok"}, seen
+        else:
+            assert "ok" not in counts, seen
+        assert sum(counts.values()) > ENOUGH, seen
 
 
 def test_proxy_restart_fails_no_request(mesh: Cluster) -> None:
     ip = mesh.address("t/server-b")
-    allowed = started(mesh.start_probe("t/client-a", "steady", "http", ip, "8080", SECONDS, "/public"))
-    denied = started(mesh.start_probe("t/client-a", "steady", "http", ip, "8080", SECONDS, "/secret"))
-    time.sleep(1)
+    allowed = steady(mesh, "t/client-a", "http", ip, "8080", "/public")
+    denied = steady(mesh, "t/client-a", "http", ip, "8080", "/secret")
+    time.sleep(BEFORE_S)
     mesh.weft("lab", "restart", "proxy")
-    assert set(result(allowed)) == {"ok"}
-    assert set(result(denied)) == {"403"}
+    mesh.settle()
+    time.sleep(AFTER_S)
+    assert set(outcomes(allowed)) == {"ok"}
+    assert set(outcomes(denied)) == {"403"}
 
 
 def test_policy_change_fails_no_request_that_stays_allowed(mesh: Cluster) -> None:
     ip = mesh.address("t/server-a")
-    l4 = started(mesh.start_probe("t/client-a", "steady", "tcp", ip, "9090", SECONDS))
-    l7 = started(mesh.start_probe("t/client-a", "steady", "http", ip, "8080", SECONDS, "/public"))
-    never = started(mesh.start_probe("t/stranger", "steady", "tcp", ip, "9090", SECONDS))
+    l4 = steady(mesh, "t/client-a", "tcp", ip, "9090")
+    l7 = steady(mesh, "t/client-a", "http", ip, "8080", "/public")
+    never = steady(mesh, "t/stranger", "tcp", ip, "9090")
     for number in range(4):
         mesh.apply(f"""
 apiVersion: networking.k8s.io/v1
@@ -74,18 +71,20 @@ spec:
   podSelector: {{matchLabels: {{app: server}}}}
   ingress: [{{from: [{{podSelector: {{matchLabels: {{app: client}}}}}}], ports: [{{port: {10000 + number}}}]}}]
 """)
-    counts = [result(probe) for probe in (l4, l7, never)]
     mesh.delete("networkpolicy", "t/extra")
-    assert set(counts[0]) == {"ok"}, counts
-    assert set(counts[1]) == {"ok"}, counts
-    assert "ok" not in counts[2], counts
+    time.sleep(AFTER_S)
+    seen = [outcomes(probe) for probe in (l4, l7, never)]
+    assert set(seen[0]) == {"ok"}, seen
+    assert set(seen[1]) == {"ok"}, seen
+    assert "ok" not in seen[2], seen
 
 
 def test_controller_away_changes_nothing(mesh: Cluster) -> None:
     ip = mesh.address("t/server-b")
-    allowed = started(mesh.start_probe("t/client-a", "steady", "tcp", ip, "9090", "5"))
-    denied = started(mesh.start_probe("t/stranger", "steady", "tcp", ip, "9090", "5"))
+    allowed = steady(mesh, "t/client-a", "tcp", ip, "9090")
+    denied = steady(mesh, "t/stranger", "tcp", ip, "9090")
     mesh.weft("lab", "kill", "controller")
-    assert set(result(allowed)) == {"ok"}
-    assert "ok" not in result(denied)
     mesh.settle()
+    time.sleep(AFTER_S)
+    assert set(outcomes(allowed)) == {"ok"}
+    assert "ok" not in outcomes(denied)

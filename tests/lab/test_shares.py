@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support import attacks
-from tests.support.cluster import Cluster, running
+from tests.support.cluster import ATTACKS, Cluster, running
 from tests.support.waiting import eventually
 
 MANIFEST = Path(__file__).with_name("manifests") / "shares.yaml"
-FLOOD_S = 6
+LONGEST = "60"
+STEADY = "3"
 
 
 @pytest.fixture(scope="module")
@@ -30,25 +27,13 @@ def shared() -> Iterator[Cluster]:
         yield cluster
 
 
-def started(probe: subprocess.Popen[str]) -> subprocess.Popen[str]:
-    assert probe.stdout is not None
-    assert json.loads(probe.stdout.readline()) == {"started": True}
-    return probe
-
-
-def ended(probe: subprocess.Popen[str]) -> Any:
-    out, err = probe.communicate(timeout=40)
-    assert probe.returncode == 0, err
-    return json.loads(out.splitlines()[-1])
-
-
 @contextmanager
 def flood(cluster: Cluster, where: str, target: str, port: int, kind: str = "flood") -> Iterator[None]:
-    command = [sys.executable, attacks.__file__, kind, target, str(port), str(FLOOD_S)]
-    running = started(cluster.start(where, *command))
+    """As long as the block lasts."""
+    running = cluster.start_probe(where, kind, target, str(port), LONGEST, module=ATTACKS)
     yield
-    assert running.poll() is None, "the flood was over before what it should not disturb"
-    assert ended(running)["sent"] > 10_000
+    assert running.runs, "the flood was over before what it should not disturb"
+    assert running.stop()["sent"] > 10_000
 
 
 def reach(cluster: Cluster, place: str, *targets: tuple[str, int]) -> list[str]:
@@ -68,14 +53,14 @@ def series(cluster: Cluster, name: str) -> float:
 
 def test_a_pod_that_floods_uses_up_its_own_share_of_conntrack_alone(shared: Cluster) -> None:
     server, outside = shared.address("s/server"), world(shared)
-    held = started(shared.start_probe("s/greedy", "hold", server, "9090", "send", str(2 * FLOOD_S)))
+    held = shared.start_probe("s/greedy", "hold", server, "9090", "send", LONGEST)
     with flood(shared, "s/greedy", outside, 7):
         assert reach(shared, "s/greedy", (server, 9090)) == ["ECONNREFUSED"]  # at once, not by a timeout
-        seen = ended(started(shared.start_probe("s/client", "steady", "tcp", server, "9090", "3")))
+        seen = shared.probe("s/client", "steady", "tcp", server, "9090", STEADY)
         assert set(seen["counts"]) == {"ok"}
     flow = shared.wait_for_flow(lambda flow: flow["dropReason"] == "ct-share", "--verdict", "deny")
     assert (flow["from"]["pod"], flow["direction"]) == ("greedy", "egress")
-    assert ended(held) == {"ended": "alive"}
+    assert held.stop() == {"ended": "alive"}
     told = eventually(lambda: shared.json("status")["nodes"][0]["warnings"], lambda told: bool(told))
     assert any(text.startswith("pod s/greedy has ") and "that it opened, of 4096 that" in text for text in told), told
     assert series(shared, "weft_agent_conntrack_share_ratio") >= 0.9
@@ -109,18 +94,17 @@ def test_a_flood_of_denials_hides_no_denial_of_another_pod(shared: Cluster) -> N
 
 def test_a_flood_of_new_sockets_makes_no_other_pod_forget_whom_it_called(shared: Cluster) -> None:
     service = "10.96.7.7"
-    caller = started(shared.start_probe("s/client", "named", service, "9090"))
+    caller = shared.start_probe("s/client", "named", service, "9090")
     forgotten = series(shared, 'weft_agent_datapath_events_total{event="services-forgotten"}')
     with flood(shared, "s/greedy", service, 9090, "sockets"):
         time.sleep(2)
         assert reach(shared, "s/client", (service, 9090)) == ["ok"]
-        out, _ = caller.communicate("\n", timeout=10)
-        assert json.loads(out) == {"peer": service}
+        assert caller.stop() == {"peer": service}
     assert series(shared, 'weft_agent_datapath_events_total{event="services-forgotten"}') > forgotten
 
 
 def test_a_flood_of_connections_to_the_proxy_leaves_others_theirs(shared: Cluster) -> None:
     server = shared.address("s/server")
     with flood(shared, "s/greedy", server, 8080):
-        seen = ended(started(shared.start_probe("s/client", "steady", "http", server, "8080", "3", "/x")))
+        seen = shared.probe("s/client", "steady", "http", server, "8080", STEADY, "/x")
     assert set(seen["counts"]) == {"ok"}

@@ -111,7 +111,7 @@ def test_service_without_endpoints_is_refused_at_once(mesh: Cluster) -> None:
         ip = mesh.json("get", "service", "nobody", "-n", "t")["spec"]["clusterIP"]
         begin = time.monotonic()
         assert reach(mesh, "t/client-a", ("tcp", ip, 80)) == ["ECONNREFUSED"]
-        assert time.monotonic() - begin < 1.5
+        assert time.monotonic() - begin < 3
     finally:
         mesh.delete("service", "t/nobody")
 

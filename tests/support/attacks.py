@@ -22,7 +22,8 @@ import json
 import socket
 import struct
 import sys
-import time
+
+from tests.support.probes import begun, told_or_after
 
 MARKS = (0x10, 0x20, 0x30, 0xF0)
 ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86DD
@@ -233,26 +234,26 @@ def flood(target: str, port: str, seconds: str) -> object:
         ipv4(source, target, socket.IPPROTO_TCP, l4(socket.IPPROTO_TCP, source, target, int(port), sport=number))
         for number in range(1024, 65536)
     ]
-    sent, end = 0, time.monotonic() + float(seconds)
+    sent, enough = 0, told_or_after(float(seconds))
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as out:
-        while time.monotonic() < end:
+        while not enough():
             for packet in packets[sent % len(packets) :][:1000]:
                 with contextlib.suppress(OSError):
                     out.sendto(packet, (target, 0))
                 sent += 1
             if sent == 10_000:
-                print(json.dumps({"started": True}), flush=True)
+                begun()
     return {"sent": sent}
 
 
 def sockets(target: str, port: str, seconds: str) -> object:
-    sent, end = 0, time.monotonic() + float(seconds)
-    while time.monotonic() < end:
+    sent, enough = 0, told_or_after(float(seconds))
+    while not enough():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, contextlib.suppress(OSError):
             one.sendto(b"x", (target, int(port)))
         sent += 1
         if sent == 10_000:
-            print(json.dumps({"started": True}), flush=True)
+            begun()
     return {"sent": sent}
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PROBES = Path(__file__).with_name("probes.py")
+PROBES = "tests.support.probes"
+ATTACKS = "tests.support.attacks"
 
 
 class WeftFailed(AssertionError):
@@ -34,9 +35,39 @@ class Outcome:
     def json(self) -> Any:
         return json.loads(self.out)
 
+    def last(self) -> Any:
+        """Of a program that says first that it has begun."""
+        return json.loads(self.out.splitlines()[-1])
+
     def lines(self) -> list[Any]:
         """Of `-o jsonl`."""
         return [json.loads(line) for line in self.out.splitlines() if line]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A verb of probes.py or attacks.py that runs in a pod and has begun."""
+
+    process: subprocess.Popen[str]
+    first: Any
+    """What it said when it had begun."""
+
+    @property
+    def runs(self) -> bool:
+        return self.process.poll() is None
+
+    def stop(self) -> Any:
+        """Tell it that it is enough; what it found."""
+        return self._result("enough\n")
+
+    def wait(self) -> Any:
+        """What it found when it was through."""
+        return self._result(None)
+
+    def _result(self, word: str | None) -> Any:
+        out, err = self.process.communicate(word, timeout=60)
+        assert self.process.returncode == 0, err
+        return json.loads(out.splitlines()[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +125,15 @@ class Cluster:
 
     def probe(self, pod: str, *arguments: str, timeout: float = 60) -> Any:
         """Run one verb of probes.py in a pod and read the JSON that it prints."""
-        return self.exec(pod, sys.executable, str(PROBES), *arguments, timeout=timeout).json()
+        return self.exec(pod, sys.executable, "-m", PROBES, *arguments, timeout=timeout).last()
 
-    def start_probe(self, pod: str, *arguments: str) -> subprocess.Popen[str]:
-        return self.start(pod, sys.executable, str(PROBES), *arguments)
+    def start_probe(self, pod: str, *arguments: str, module: str = PROBES) -> Probe:
+        """Returns when it has begun."""
+        process = self.start(pod, sys.executable, "-m", module, *arguments)
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert first, process.communicate()[1]
+        return Probe(process, json.loads(first))
 
     def address(self, pod: str, family: int = 4) -> str:
         """The pod's address of a family, from `lab status`."""

@@ -1,5 +1,8 @@
 """Small network programs that journeys run inside pods. Standard library only; each verb prints one JSON document.
 
+Those that live on say first that they have begun. SECONDS is the longest they may take: a line on stdin ends those that
+would go on for so long (steady, hold, pour), so that a journey waits for what it is about and not for the clock.
+
 reach TARGETS-JSON            try many (protocol, address, port); what came of each
 steady PROTO HOST PORT SECONDS [PATH]   one exchange every 5 ms on a new socket; counts by outcome
 hold HOST PORT MODE SECONDS   one connection: idle, send, or receive; how it ended
@@ -19,14 +22,34 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
 import random
 import select
 import socket
 import sys
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 TIMEOUT_S = 1.5
+
+
+def begun(word: object = None) -> None:
+    """The line that `Cluster.start_probe` waits for."""
+    print(json.dumps({"started": True} if word is None else word), flush=True)
+
+
+def told_or_after(seconds: float) -> Callable[[], bool]:
+    """Whether it is enough: a line came on stdin, or the time is over."""
+    end, told = time.monotonic() + seconds, threading.Event()
+
+    def listen() -> None:
+        if os.read(sys.stdin.fileno(), 64):
+            told.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    return lambda: told.is_set() or time.monotonic() >= end
 
 
 def family(host: str) -> socket.AddressFamily:
@@ -99,17 +122,17 @@ def steady(protocol: str, host: str, port: str, seconds: str, path: str = "/") -
     counts: dict[str, int] = {}
     when: dict[str, float] = {}
     start = time.monotonic()
-    end = start + float(seconds)
+    enough = told_or_after(float(seconds))
 
     def once(at: float) -> None:
         result = try_http(host, int(port), path) if protocol == "http" else TRY[protocol](host, int(port))
         counts[result] = counts.get(result, 0) + 1
         when.setdefault(result, round(at - start, 3))
 
-    print(json.dumps({"started": True}), flush=True)
+    begun()
     with ThreadPoolExecutor(64) as pool:
         tick = start
-        while tick < end:
+        while not enough():
             pool.submit(once, tick)
             tick += 0.005
             time.sleep(max(0.0, tick - time.monotonic()))
@@ -123,13 +146,12 @@ def hold(host: str, port: str, mode: str, seconds: str) -> object:
         client.connect((host, int(port)))
         client.sendall(b"stream\n" if mode == "receive" else b"ping\n")
         client.recv(64)
-        print(json.dumps({"started": True}), flush=True)
+        begun()
         start = time.monotonic()
-        end = start + float(seconds)
+        enough = told_or_after(float(seconds))
         client.setblocking(False)
-        while time.monotonic() < end:
-            wait = 0.05 if mode == "send" else min(0.5, end - time.monotonic())
-            readable, _, _ = select.select([client], [], [], max(0.0, wait))
+        while not enough():
+            readable, _, _ = select.select([client], [], [], 0.05)
             try:
                 if readable and not client.recv(65536):
                     return {"ended": "closed", "after": round(time.monotonic() - start, 3)}
@@ -146,7 +168,7 @@ def serve(port: str, seconds: str) -> object:
     """A TCP server for `hold`: answers the first line, keeps sending after `stream`; reports how connections ended."""
     ends: list[str] = []
     with socket.create_server(("::", int(port)), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
-        print(json.dumps({"started": True}), flush=True)
+        begun()
         listener.settimeout(float(seconds))
         connection, _ = listener.accept()
         with connection:
@@ -237,7 +259,7 @@ def named(host: str, port: str) -> object:
     with socket.socket(family(host), socket.SOCK_STREAM) as client:
         client.settimeout(TIMEOUT_S)
         client.connect((host, int(port)))
-        print(json.dumps({"started": True}), flush=True)
+        begun()
         sys.stdin.readline()
         return {"peer": client.getpeername()[0]}
 
@@ -245,7 +267,7 @@ def named(host: str, port: str) -> object:
 def sink(port: str, seconds: str) -> object:
     digest, size = hashlib.sha256(), 0
     with socket.create_server(("::", int(port)), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
-        print(json.dumps({"started": True}), flush=True)
+        begun()
         listener.settimeout(float(seconds))
         connection, _ = listener.accept()
         with connection:
@@ -258,9 +280,10 @@ def sink(port: str, seconds: str) -> object:
 
 def pour(host: str, port: str, seconds: str) -> object:
     digest, size, piece = hashlib.sha256(), 0, random.randbytes(1 << 17)
-    end = time.monotonic() + float(seconds)
     with socket.create_connection((host, int(port)), TIMEOUT_S) as client:
-        while time.monotonic() < end:
+        begun()
+        enough = told_or_after(float(seconds))
+        while not enough():
             part = piece[size % 1000 :]  # no two alike in place
             client.sendall(part)
             digest.update(part)
@@ -272,7 +295,7 @@ def sniff(port: str, count: str, seconds: str) -> object:
     seen: list[dict[str, object]] = []
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as wire:
         wire.settimeout(float(seconds))
-        print(json.dumps({"started": True}), flush=True)
+        begun()
         while len(seen) < int(count):
             frame, (_, _, kind, *_) = wire.recvfrom(1 << 17)
             v4 = frame[12:14] == b"\x08\x00"
@@ -299,7 +322,7 @@ def crowd(host: str, port: str, count: str) -> object:
         except OSError as error:
             client.close()
             refused[outcome(error)] = refused.get(outcome(error), 0) + 1
-    print(json.dumps({"held": len(held), "refused": refused}), flush=True)
+    begun({"held": len(held), "refused": refused})
     sys.stdin.readline()
     alive = 0
     for client in held:
