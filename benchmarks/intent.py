@@ -1,7 +1,7 @@
 """What a node is told in a benchmark: snapshots as the controller would send them, of a chosen size.
 
-The sizes are those of the design's table; the policies are shaped like real ones: many rules, each for a few peers
-and a port, of which the measured connection meets one.
+The sizes are those of the targets in docs/performance.md; the policies are shaped like real ones: many rules, each for
+a few peers and a port, of which the measured connection meets one.
 """
 
 from __future__ import annotations

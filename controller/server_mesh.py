@@ -232,7 +232,7 @@ class MeshService(mesh_pb2_grpc.MeshServicer):
                 raise ProtocolViolation(f"sent {other or 'a message that is not known here'} after its hello")
 
     def _take_flows(self, link: Link, batch: pb.FlowBatch) -> None:
-        """A node is believed about its own pods only, and within bounds: `observe` and later `learn` build on this."""
+        """A node is believed about its own pods only, and within bounds: `observe` builds on this."""
         records: list[FlowRecord] = []
         objections: list[str] = []
         for flow in batch.flows:

@@ -34,7 +34,7 @@ class ReservedIdentity(IntEnum):
     HOST = 1
     """The node that this program runs on. Always allowed to and from its own pods (Kubernetes' rule)."""
     WORLD = 2
-    """Any address that no longer prefix explains."""
+    """Any address that no more specific prefix explains."""
     REMOTE_NODE = 3
     HEALTH = 4
     KUBE_APISERVER = 5

@@ -72,7 +72,7 @@ KINDS: Mapping[str, Kind] = {
     "MeshConfig": Kind("weft.dev/v1alpha1", False, dns_subdomain, read_mesh_config),
 }
 LATER_KINDS = ("HTTPRoute", "GRPCRoute", "ReferenceGrant", "TrafficPolicy")
-"""Of the design, not of this version."""
+"""Kept for later versions."""
 
 
 def from_document(document: object, file: str = "", line_of: LineOf | None = None) -> Object:

@@ -1,6 +1,6 @@
 """MeshPolicy (`weft.dev/v1alpha1`): allow and deny, from L3 to L7.
 
-Fields of the design that this version does not act upon are refused: a policy that is half understood is not enforced.
+Fields that are kept for later versions are refused: a policy that is half understood is not enforced.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ class Reader:
         self._known.update(names)
 
     def not_yet(self, *names: str) -> None:
-        """Fields of the design that this version does not act upon: refused, never ignored."""
+        """Fields that are kept for later versions: refused, never ignored."""
         for name in names:
             self._known.add(name)
             if self.has(name):

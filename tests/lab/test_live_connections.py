@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.lanes import firewall
+from tests.support.waiting import eventually
 
 DENY = """
 apiVersion: weft.dev/v1alpha1
@@ -23,6 +23,12 @@ spec:
 """
 
 
+def closed_on(mesh: Cluster) -> set[str]:
+    """Nodes whose agent says that the fast path is closed."""
+    told = {row["name"]: row["warnings"] for row in mesh.json("status")["nodes"]}
+    return {name for name, texts in told.items() if any("the fast path is closed" in text for text in texts)}
+
+
 @pytest.fixture(params=["fast path", "routed"])
 def way(mesh: Cluster, request: pytest.FixtureRequest) -> Iterator[None]:
     """A firewall's chain closes the fast path."""
@@ -30,7 +36,7 @@ def way(mesh: Cluster, request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     with firewall(mesh, "node-a"), firewall(mesh, "node-b"):
-        time.sleep(3)  # until the agents have looked
+        eventually(lambda: closed_on(mesh), lambda nodes: nodes == {"node-a", "node-b"})
         yield
 
 
@@ -42,7 +48,6 @@ def test_a_new_deny_cuts_connections_that_are_open(mesh: Cluster, server: str, f
     modes = {"idle": 7000, "send": 7001, "receive": 7002}
     servers = {mode: mesh.start_probe(server, "serve", str(port), "30") for mode, port in modes.items()}
     clients = {mode: mesh.start_probe("t/client-a", "hold", ip, str(port), mode, "20") for mode, port in modes.items()}
-    time.sleep(0.3)
     mesh.apply(DENY)
     try:
         at_client, at_server = {}, {}
