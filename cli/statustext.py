@@ -89,6 +89,7 @@ def status(answer: Json, *, colour: bool, width: int | None, wide: bool = False)
         f"{text(node, 'name')}: {warning}" for node in rows(answer, "nodes") for warning in texts(node, "warnings")
     ]
     warnings += [f"controller: {warning}" for warning in texts(controller, "warnings")]
+    warnings += [f"source: {warning}" for warning in texts(controller, "sourceWarnings")]
     if warnings:
         lines += ["", "Warnings:", *(f"  {warning}" for warning in warnings)]
     return "\n".join(lines)

@@ -52,6 +52,8 @@ class DirectorySource:
         self._seen: Signature | None = None
         self.problems: tuple[Problem, ...] = ()
         """What is wrong with the files now; empty where all is in force."""
+        self.warnings: tuple[Problem, ...] = ()
+        """What was said about the files that are in force."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -83,8 +85,10 @@ class DirectorySource:
             log.info("source %s: in force again", self._path)
         self.problems = ()
         self._telemetry.applied(DIRECTORY, "done")
-        for warning in outcome.warnings:
-            log.warning("%s", warning)
+        if outcome.warnings != self.warnings:
+            for warning in outcome.warnings:
+                log.warning("warning: %s", warning)
+        self.warnings = outcome.warnings
         return outcome
 
     def _report(self, problems: tuple[Problem, ...]) -> None:

@@ -18,7 +18,8 @@ from controller.intent import DIRECTORY, USER, Entry, Intent, from_row, object_i
 from controller.store import ObjectId, Store
 from controller.watches import Event, Watches
 from mesh.model import Prefix, Revision
-from mesh.objects.documents import parse
+from mesh.objects import otherkinds
+from mesh.objects.documents import Manifest, read
 from mesh.objects.errors import ObjectsRefused, Problem
 from mesh.objects.kinds import Object
 
@@ -67,21 +68,23 @@ class Intake:
 
         Raises ObjectsRefused (nothing changed) or StoreError (nothing changed).
         """
-        given = await asyncio.to_thread(_parse_all, documents)
+        given = await asyncio.to_thread(_read_all, documents)
         async with self._turn:
             intent = self.intent
             rules = Rules(
                 service_cidrs=self._cidrs, new_uid=self._new_uid, now=self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
             )
             # In a thread: checking the references of a big cluster takes longer than a stream should wait.
-            outcome = await asyncio.to_thread(_admit, intent, given, rules, source, prune)
+            outcome = await asyncio.to_thread(_admit, intent, given.objects, rules, source, prune)
+            outcome.warnings += otherkinds.warnings(given.passed_by)
             return self._commit(outcome, dry_run=dry_run)
 
     async def delete(
         self, ids: Sequence[ObjectId], *, documents: Sequence[Document] = (), ignore_missing: bool = False
     ) -> Outcome:
         """Delete objects by name, and those that the documents name. NoSuchThing where one is not there."""
-        named = [*ids, *(object_id(item) for item in await asyncio.to_thread(_parse_all, documents))]
+        given = await asyncio.to_thread(_read_all, documents)
+        named = [*ids, *(object_id(item) for item in given.objects)]
         async with self._turn:
             missing = [key for key in named if key not in self.intent.entries]
             if missing and not ignore_missing:
@@ -91,7 +94,9 @@ class Intake:
             if owned:
                 reason = "is managed by the directory that this controller follows; remove it from its file"
                 raise ObjectsRefused([Problem("", text_of(key), "", reason) for key in owned])
-            return self._commit(await asyncio.to_thread(removal, self.intent, kept))
+            outcome = await asyncio.to_thread(removal, self.intent, kept)
+            outcome.warnings += otherkinds.warnings(given.passed_by)
+            return self._commit(outcome)
 
     def _commit(self, outcome: Admission, *, dry_run: bool = False) -> Outcome:
         if outcome.problems:
@@ -120,17 +125,19 @@ def text_of(key: ObjectId) -> str:
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 
 
-def _parse_all(documents: Sequence[Document]) -> list[Object]:
-    objects: list[Object] = []
+def _read_all(documents: Sequence[Document]) -> Manifest:
+    found: list[Manifest] = []
     problems: list[Problem] = []
     for document in documents:
         try:
-            objects += parse(document.text, document.file)
+            found.append(read(document.text, document.file))
         except ObjectsRefused as refused:
             problems += refused.problems
     if problems:
         raise ObjectsRefused(problems)
-    return objects
+    return Manifest(
+        tuple(item for one in found for item in one.objects), tuple(item for one in found for item in one.passed_by)
+    )
 
 
 def _admit(intent: Intent, given: Sequence[Object], rules: Rules, source: str, prune: bool) -> Admission:

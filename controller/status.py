@@ -40,6 +40,8 @@ def _controller(intent: Intent, publisher: Publisher, source: DirectorySource | 
     if publisher.failure is not None:
         answer["state"] = "degraded"
         answer["buildError"] = {"revision": publisher.failure.revision, "reason": publisher.failure.reason}
+    if source is not None and source.warnings:
+        answer["sourceWarnings"] = [str(warning) for warning in source.warnings]
     if source is not None and source.problems:
         answer["state"] = "degraded"
         answer["sourceError"] = str(source.problems[0])

@@ -15,7 +15,7 @@ from mesh.objects.kinds import Object
 from mesh.objects.meshpolicy import MeshPolicy
 from mesh.objects.names import cidr, prefix
 from mesh.objects.networkpolicy import NetworkPolicy
-from mesh.objects.services import Service
+from mesh.objects.services import FROM_OUTSIDE, Service
 from mesh.objects.workloads import Deployment
 
 CAPABILITIES_OVER_THE_NODE = frozenset({"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "BPF"})
@@ -31,6 +31,8 @@ def advice(item: Object) -> Iterator[Problem]:
         case NetworkPolicy() | MeshPolicy():
             yield from _blocks(item)
         case Service():
+            if (kind := _mapping(item.document, "spec").get("type")) in FROM_OUTSIDE:
+                yield _warning(item, "spec.type", f"{kind} is taken as ClusterIP: reachable inside the cluster only")
             if _mapping(item.document, "spec").get("internalTrafficPolicy") == "Local":
                 reason = "Local is not supported yet: backends of every node are used"
                 yield _warning(item, "spec.internalTrafficPolicy", reason)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from mesh.objects.errors import ObjectsRefused, Problem
 from mesh.objects.kinds import KINDS, MAX_DEPTH, Object, from_document
+from mesh.objects.otherkinds import PassedBy, known, passes_by
 from mesh.objects.reader import Path
 
 MAX_BYTES = 8 << 20
@@ -53,9 +55,23 @@ class _Refused(Exception):
         self.line = line
 
 
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a text holds."""
+
+    objects: tuple[Object, ...]
+    passed_by: tuple[PassedBy, ...] = ()
+
+
 def parse(text: str, file: str) -> tuple[Object, ...]:
-    """Every object in the text, in order; lists are expanded. Raises ObjectsRefused with all problems found."""
+    """Every object that weft reads, in order. Raises ObjectsRefused with all problems found."""
+    return read(text, file).objects
+
+
+def read(text: str, file: str) -> Manifest:
+    """What stands in the text, in order; lists are expanded. Raises ObjectsRefused with all problems found."""
     objects: list[Object] = []
+    passed_by: list[PassedBy] = []
     problems: list[Problem] = []
     try:
         builder = _Builder(text)
@@ -63,6 +79,9 @@ def parse(text: str, file: str) -> tuple[Object, ...]:
             for item, path in _expanded(document):
                 if len(problems) >= MAX_PROBLEMS:
                     raise _Refused(f"more than {MAX_PROBLEMS} problems; the rest was not read")
+                if kind := passes_by(item):
+                    passed_by.append(PassedBy(file, kind))
+                    continue
                 try:
                     objects.append(from_document(item, file, builder.lines.of(item)))
                 except ObjectsRefused as refused:
@@ -73,7 +92,7 @@ def parse(text: str, file: str) -> tuple[Object, ...]:
         problems.append(Problem(file, "", "", f"is not YAML: {_yaml_reason(fault)}", _yaml_line(fault)))
     if problems:
         raise ObjectsRefused(problems)
-    return tuple(objects)
+    return Manifest(tuple(objects), tuple(passed_by))
 
 
 def _expanded(document: Any) -> Iterator[tuple[Any, str]]:
@@ -85,13 +104,18 @@ def _expanded(document: Any) -> Iterator[tuple[Any, str]]:
         return
     kind = document.get("kind") if isinstance(document, dict) else None
     of = kind.removesuffix("List") if isinstance(kind, str) and kind.endswith("List") else None
-    if of is None or (of and of not in KINDS) or not isinstance(document.get("items", []), list | None):
+    if (
+        of is None
+        or (of and of not in KINDS and not known(of))
+        or not isinstance(document.get("items", []), list | None)
+    ):
         yield document, ""
         return
+    version = KINDS[of].api_version if of in KINDS else document.get("apiVersion")
     for index, item in enumerate(document.get("items") or ()):
         if of and isinstance(item, dict):
             item.setdefault("kind", of)
-            item.setdefault("apiVersion", KINDS[of].api_version)
+            item.setdefault("apiVersion", version)
         yield item, f"items[{index}]"
 
 
@@ -250,7 +274,7 @@ def _scalar(event: Any, line: int) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     if len(text) > _MAX_DIGITS and text[1:].isdecimal():
-        raise _Refused(f"the number {text[:20]}... is too long", line)
+        raise _Refused(f"a number of {len(text)} digits is too long; write it in quotes where it is text", line)
     if _INTEGER.fullmatch(text):
         return _integer(text)
     return float(text) if _FLOAT.fullmatch(text) else text

@@ -28,7 +28,8 @@ from mesh.objects.meshpolicy import MeshPolicy, read_mesh_policy
 from mesh.objects.metadata import DEFAULT_NAMESPACE, Head, Metadata, read_metadata
 from mesh.objects.names import dns_label, dns_subdomain
 from mesh.objects.networkpolicy import NetworkPolicy, read_network_policy
-from mesh.objects.reader import NOT_YET, Check, LineOf, Reader, Report, type_name
+from mesh.objects.otherkinds import refusal
+from mesh.objects.reader import Check, LineOf, Reader, Report, type_name
 from mesh.objects.services import EndpointSlice, Service, read_endpoint_slice, read_service
 from mesh.objects.workloads import Deployment, read_deployment
 
@@ -71,8 +72,6 @@ KINDS: Mapping[str, Kind] = {
     "MeshPolicy": Kind("weft.dev/v1alpha1", True, dns_subdomain, read_mesh_policy),
     "MeshConfig": Kind("weft.dev/v1alpha1", False, dns_subdomain, read_mesh_config),
 }
-LATER_KINDS = ("HTTPRoute", "GRPCRoute", "ReferenceGrant", "TrafficPolicy")
-"""Kept for later versions."""
 
 
 def from_document(document: object, file: str = "", line_of: LineOf | None = None) -> Object:
@@ -112,12 +111,9 @@ def _kind(root: Reader) -> Kind | None:
     name, version = root.text("kind"), root.text("apiVersion")
     if not (root.require("kind") and root.require("apiVersion")):
         return None
-    if name in LATER_KINDS:
-        root.refuse("kind", f"{name} is {NOT_YET}")
-        return None
     kind = KINDS.get(name)
     if kind is None:
-        root.refuse("kind", f"{name[:80]!r} is not read; known are {', '.join(KINDS)}")
+        root.refuse(*refusal(name, version, KINDS))
         return None
     if version != kind.api_version:
         root.refuse("apiVersion", f"{version[:80]!r}: {name} is read as {kind.api_version}")

@@ -7,23 +7,16 @@ from typing import ClassVar
 
 from mesh.model import Address, Protocol
 from mesh.objects.metadata import Head, KubeObject
-from mesh.objects.names import address, ip, label_key, label_value, port_name
+from mesh.objects.names import address, cidr, ip, label_key, label_value, port_name
 from mesh.objects.podspec import PROTOCOLS
 from mesh.objects.reader import NOT_YET, Reader
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 _TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 _FAMILIES = {"IPv4": 4, "IPv6": 6}
-_PASSED_BY = (
-    "internalTrafficPolicy",
-    "externalTrafficPolicy",
-    "sessionAffinityConfig",
-    "allocateLoadBalancerNodePorts",
-    "healthCheckNodePort",
-    "loadBalancerClass",
-    "loadBalancerSourceRanges",
-    "trafficDistribution",
-)
+_PASSED_BY = ("internalTrafficPolicy", "sessionAffinityConfig", "trafficDistribution")
+FROM_OUTSIDE = ("NodePort", "LoadBalancer")
+"""Taken as ClusterIP, with a warning (`advice`): reachable inside the cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +76,15 @@ def read_service(root: Reader, head: Head) -> Service:
     root.skip("status")
     spec = root.inside("spec")
     kind = spec.choice("type", _TYPES, default="ClusterIP")
-    if kind != "ClusterIP":
-        spec.refuse("type", f"{kind} is {NOT_YET}, ClusterIP is")
+    if kind == "ExternalName":
+        spec.refuse("type", f"{kind} is {NOT_YET}; ClusterIP is")
     if spec.choice("sessionAffinity", ("None", "ClientIP"), default="None") == "ClientIP":
         spec.refuse("sessionAffinity", f"ClientIP is {NOT_YET}")
-    spec.not_yet("externalIPs", "externalName", "loadBalancerIP")
+    spec.not_yet("externalIPs", "externalName")
+    _check_way_from_outside(spec, kind)
     cluster_ips, headless = _read_cluster_ips(spec)
+    if headless and kind in FROM_OUTSIDE:
+        spec.refuse("clusterIP", f"None goes with type ClusterIP, not with {kind}")
     if not spec.raw("ports") and not headless:
         spec.refuse("ports", "at least one port is needed")
     families = spec.texts("ipFamilies", _family_reason)
@@ -98,7 +94,7 @@ def read_service(root: Reader, head: Head) -> Service:
         document=head.document,
         file=head.file,
         selector=spec.pairs("selector", label_key, label_value),
-        ports=_read_service_ports(spec),
+        ports=_read_service_ports(spec, kind),
         cluster_ips=cluster_ips,
         headless=headless,
         ip_families=tuple(_FAMILIES[family] for family in families),
@@ -107,6 +103,18 @@ def read_service(root: Reader, head: Head) -> Service:
     spec.skip(*_PASSED_BY)
     spec.close()
     return service
+
+
+def _check_way_from_outside(spec: Reader, kind: str) -> None:
+    """Fields that say how the outside reaches the Service. Nothing acts upon them, so only their form counts."""
+    spec.choice("externalTrafficPolicy", ("Cluster", "Local"))
+    spec.flag("allocateLoadBalancerNodePorts")
+    spec.number("healthCheckNodePort", 0, 65535)
+    spec.text("loadBalancerClass")
+    spec.text("loadBalancerIP", check=lambda text: ip(text) if text else None)
+    spec.texts("loadBalancerSourceRanges", lambda text: cidr(text.strip()))
+    if spec.has("loadBalancerIP") and kind != "LoadBalancer":
+        spec.refuse("loadBalancerIP", "goes with type LoadBalancer")
 
 
 def _family_reason(text: str) -> str | None:
@@ -131,7 +139,7 @@ def _read_cluster_ips(spec: Reader) -> tuple[tuple[Address, ...], bool]:
     return found, headless
 
 
-def _read_service_ports(spec: Reader) -> tuple[ServicePort, ...]:
+def _read_service_ports(spec: Reader, kind: str) -> tuple[ServicePort, ...]:
     ports: list[ServicePort] = []
     readers = spec.each("ports")
     for item in readers:
@@ -147,7 +155,8 @@ def _read_service_ports(spec: Reader) -> tuple[ServicePort, ...]:
             item.refuse("port", f"{protocol.name} {number} stands here twice")
         target = read_port(item, "targetPort")
         app_protocol = item.text("appProtocol")
-        item.not_yet("nodePort")
+        if item.number("nodePort", 0, 65535) and kind not in FROM_OUTSIDE:
+            item.refuse("nodePort", "goes with type NodePort or LoadBalancer")
         item.close()
         ports.append(
             ServicePort(port=number, protocol=protocol, name=name, target=target or number, app_protocol=app_protocol)

@@ -43,6 +43,11 @@ def test_a_source_that_cannot_be_read_is_said_even_when_settled() -> None:
     assert "Source:     not read: a.yaml: bad" in status(answer(sourceError="a.yaml: bad"), colour=False, width=None)
 
 
+def test_what_was_said_about_a_source_is_a_warning() -> None:
+    shown = status(answer(sourceWarnings=["m: Secret: passed by"]), colour=False, width=None)
+    assert shown.endswith("Warnings:\n  source: m: Secret: passed by")
+
+
 def test_a_revision_that_cannot_be_served_is_a_reason() -> None:
     found = missing({"controller": {"buildError": {"revision": 3, "reason": "too many identities"}}, "nodes": []})
     assert found[0] == "the newest revision cannot be served: too many identities; the one before stays in force"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -88,3 +89,21 @@ def test_deleting_names_what_is_missing_and_what_the_directory_owns(tmp_path: Pa
 
 def test_names_as_messages_write_them() -> None:
     assert (text_of(("Pod", "a", "b")), text_of(("Node", "", "n"))) == ("Pod a/b", "Node n")
+
+
+def test_what_is_passed_by_is_told_and_not_kept(tmp_path: Path) -> None:
+    secret = "{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {key: aHVudGVyMg==}}"
+    told = ("m: Secret: passed by, weft has no use for it (2 objects)",)
+
+    async def main() -> None:
+        with closing(Store(tmp_path / "store.db")) as store:
+            intake = Intake(store, CIDRS)
+            given = [Document("m/a.yaml", f"{secret}\n---\n{namespace('n')}"), Document("m/b.yaml", secret)]
+            done = await intake.apply(given)
+            assert tuple(map(str, done.warnings)) == told
+            assert list(intake.intent.entries) == [("Namespace", "", "n")]
+            gone = await intake.delete([], documents=given)
+            assert tuple(map(str, gone.warnings)) == told
+        assert b"aHVudGVyMg" not in (tmp_path / "store.db").read_bytes()
+
+    asyncio.run(main())

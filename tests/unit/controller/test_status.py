@@ -28,6 +28,22 @@ def test_a_node_that_joined_and_is_away_keeps_the_cluster_from_being_settled(tmp
     asyncio.run(main())
 
 
+def test_what_was_said_about_the_files_of_a_source_stays_in_sight(tmp_path: Path) -> None:
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    (folder / "a.yaml").write_text("apiVersion: v1\nkind: Secret\nmetadata: {name: x}\ndata: {key: aHVudGVyMg==}")
+
+    async def main() -> None:
+        async with running(tmp_path, source=folder) as controller:
+            answer = (await controller.status())["controller"]
+            assert answer["state"] == "running"
+            assert answer["sourceWarnings"] == [
+                f"{folder}/a.yaml: Secret: passed by, weft has no use for it (1 object)"
+            ]
+
+    asyncio.run(main())
+
+
 def test_a_source_with_a_fault_is_told_with_file_field_and_reason(tmp_path: Path) -> None:
     folder = tmp_path / "manifests"
     folder.mkdir()

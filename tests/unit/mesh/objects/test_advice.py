@@ -71,3 +71,6 @@ def test_a_service_that_asks_for_backends_of_its_own_node_gets_all() -> None:
     assert said(service) == []
     spec["internalTrafficPolicy"] = "Local"
     assert said(service) == ["spec.internalTrafficPolicy: Local is not supported yet: backends of every node are used"]
+    del spec["internalTrafficPolicy"]
+    spec["type"] = "NodePort"
+    assert said(service) == ["spec.type: NodePort is taken as ClusterIP: reachable inside the cluster only"]

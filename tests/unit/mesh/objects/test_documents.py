@@ -60,7 +60,8 @@ def test_a_list_of_one_kind_as_the_api_answers_it() -> None:
     item = {key: value for key, value in namespace("a").items() if key == "metadata"}
     answer = {"apiVersion": "v1", "kind": "NamespaceList", "metadata": {"resourceVersion": "1"}, "items": [item]}
     assert [str(found) for found in parse(json.dumps(answer), "f.yaml")] == ["Namespace a"]
-    assert "'ConfigMapList' is not read" in refused("{apiVersion: v1, kind: ConfigMapList, items: []}")[0]
+    assert parse("{apiVersion: v1, kind: ConfigMapList, items: []}", "f.yaml") == ()
+    assert "'BananaList' is not read" in refused("{apiVersion: v1, kind: BananaList, items: []}")[0]
 
 
 def test_an_item_without_a_kind_is_found_by_its_place() -> None:
@@ -95,7 +96,7 @@ def test_aliases_work_as_in_kubernetes() -> None:
         ("? [a]\n: x\n", "keys of mappings must be text; write it in quotes (line 1)"),
         ("a: !!python/object/apply:os.system [x]", "tag 'tag:yaml.org,2002:python/object/apply:os.system' is not read"),
         ("a: !secret x", "tag '!secret' is not read"),
-        ("a: 1" + "0" * 5000, "the number 10000000000000000000... is too long"),
+        ("a: 1" + "0" * 5000, "a number of 5001 digits is too long; write it in quotes where it is text (line 1)"),
         ("a: [", "is not YAML: did not find expected node content"),
         ("a: b: c", "is not YAML: mapping values are not allowed in this context (line 1)"),
         ("\ta: b", "is not YAML: found character that cannot start any token"),

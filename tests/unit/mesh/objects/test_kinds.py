@@ -54,8 +54,11 @@ def test_the_document_that_came_in_is_left_alone() -> None:
         ({}, "kind: is missing"),
         ({"kind": "Pod"}, "apiVersion: is missing"),
         ({"kind": 7, "apiVersion": "v1"}, "kind: expected text"),
-        ({"kind": "Ingress", "apiVersion": "v1"}, "kind: 'Ingress' is not read; known are Namespace, Node, Pod"),
-        ({"kind": "HTTPRoute", "apiVersion": "v1"}, "kind: HTTPRoute is not supported yet"),
+        ({"kind": "Banana", "apiVersion": "v1"}, "kind: 'Banana' is not read; known are Namespace, Node, Pod"),
+        (
+            {"kind": "HTTPRoute", "apiVersion": "gateway.networking.k8s.io/v1"},
+            "kind: HTTPRoute is not supported yet with",
+        ),
         ({"kind": "TrafficPolicy", "apiVersion": "v1"}, "kind: TrafficPolicy is not supported yet"),
         (
             {"kind": "NetworkPolicy", "apiVersion": "v1"},

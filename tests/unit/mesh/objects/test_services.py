@@ -48,10 +48,30 @@ def test_addresses() -> None:
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}], "externalTrafficPolicy": "Local"},
+        {"type": "LoadBalancer", "loadBalancerIP": "192.0.2.1", "loadBalancerSourceRanges": ["192.0.2.0/24"],
+         "healthCheckNodePort": 30081, "allocateLoadBalancerNodePorts": False, "loadBalancerClass": "example.com/lb"},
+    ],
+)  # fmt: skip
+def test_the_way_from_outside_is_read_and_left_alone(change: Document) -> None:
+    assert read(**change).ports == read(ports=[{"port": 80}]).ports
+
+
+@pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"type": "LoadBalancer"}, "spec.type: LoadBalancer is not supported yet"),
-        ({"type": "NodePort"}, "spec.type: NodePort is not supported yet"),
+        ({"type": "NodePort", "ports": [{"port": 80, "nodePort": 70000}]}, "spec.ports[0].nodePort: 70000 is not"),
+        (
+            {"ports": [{"port": 80, "nodePort": 30080}]},
+            "spec.ports[0].nodePort: goes with type NodePort or LoadBalancer",
+        ),
+        ({"type": "LoadBalancer", "loadBalancerIP": "x"}, "spec.loadBalancerIP: 'x' is not an IPv4"),
+        ({"type": "NodePort", "loadBalancerIP": "1.2.3.4"}, "spec.loadBalancerIP: goes with type LoadBalancer"),
+        ({"type": "LoadBalancer", "loadBalancerSourceRanges": ["x"]}, "spec.loadBalancerSourceRanges[0]: 'x' is not"),
+        ({"type": "NodePort", "externalTrafficPolicy": "local"}, "spec.externalTrafficPolicy: 'local' is none of"),
+        ({"type": "NodePort", "clusterIP": "None"}, "spec.clusterIP: None goes with type ClusterIP, not with NodePort"),
         ({"type": "ExternalName", "externalName": "x.y"}, "spec.type: ExternalName is not supported yet"),
         ({"type": "Cluster"}, "spec.type: 'Cluster' is none of"),
         ({"sessionAffinity": "ClientIP"}, "spec.sessionAffinity: ClientIP is not supported yet"),
