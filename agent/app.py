@@ -331,6 +331,7 @@ class App:
             flows_redirected=self._events.redirected,
             policy_sets=len(realized.sets),
             policy_entries=realized.policy_entries,
+            changes_failed=self._enforcer.failed,
             hooks_repaired=self._healer.repaired,
             fast_path=not self._fast_path.closed,
             proxy_workers=self._proxy.workers,

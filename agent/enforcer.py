@@ -68,6 +68,8 @@ class Enforcer:
         """Called after each change: the conntrack watch and telemetry listen."""
         self.ready = asyncio.Event()
         """Set once something may be enforced: until then the kernel keeps what an earlier process left."""
+        self.failed = 0
+        """Changes that the kernel refused. Each was taken back, or waits in `reconciler.astray` to be."""
         self.unbroken = Unbroken()
         self._next_retirement = 0.0
         self._former = Former()
@@ -107,6 +109,7 @@ class Enforcer:
         try:
             return await self.in_writer(lambda: self.reconciler.execute(plan, want, self._clock()))
         except Exception:
+            self.failed += 1
             if self.want is not None:
                 # what moved is as it was: the proxy has believed otherwise since it heard of the change
                 self._former = await self._moved(self._former, plan, self.want)
@@ -133,6 +136,12 @@ class Enforcer:
         if up != self.state.proxy_up:
             await self.change(lambda state: replace(state, proxy_up=up))
             log.info(line("proxy is up" if up else "proxy is down: flows that need it are reset"))
+
+    async def restore(self) -> None:
+        """Bring the maps back to the state in force, where an earlier change left them otherwise."""
+        if self.reconciler.astray and self.ready.is_set():
+            await self.change(lambda state: state)
+            log.info(line("the maps hold what is in force again"))
 
     async def sweep(self) -> None:
         """Delete what has been out of use for its grace."""

@@ -18,6 +18,8 @@ from agent.state import LocalEndpoint
 log = logging.getLogger("heal")
 
 EVERY_S = 2.0
+LONGEST_WAIT = 16
+"""Looks between two attempts to bring the maps back."""
 GONE_LOOKS = 2
 """A pod whose interface is missing this many times in a row has left."""
 
@@ -40,6 +42,8 @@ class Healer:
         self._cgroup = cgroup
         self._remove = remove
         self._missed: dict[LocalEndpoint, int] = {}
+        self._attempts = 0
+        self._wait = 0
         self.repaired = 0
         self.warnings: tuple[str, ...] = ()
 
@@ -54,6 +58,7 @@ class Healer:
 
     async def look(self) -> None:
         """One round."""
+        await self._restore()
         await self._departed()
         addresses = podnetns.node_addresses()
         if addresses != self._enforcer.state.node_addresses:
@@ -61,10 +66,30 @@ class Healer:
         lost = await self._enforcer.in_writer(self._mend)
         await self.look_at_fast_path()
         gone = (f"hook was gone or replaced, and is repaired: {text}" for text in lost)
-        self.warnings = (*gone, *self._fast_path.warnings)
+        self.warnings = (*self._astray(), *gone, *self._fast_path.warnings)
         if lost:
             log.warning(line("hooks were gone or replaced", hooks="; ".join(lost)))
             self.repaired += len(lost)
+
+    async def _restore(self) -> None:
+        """After a change that could neither be made nor taken back; at growing distances, for it costs a walk."""
+        if not self._enforcer.reconciler.astray:
+            self._attempts = self._wait = 0
+            return
+        if self._wait:
+            self._wait -= 1
+            return
+        self._attempts += 1
+        self._wait = min(2 ** min(self._attempts, 8), LONGEST_WAIT) - 1
+        try:
+            await self._enforcer.restore()
+        except DatapathError as error:
+            log.error(line("the maps could not be brought back", attempt=self._attempts, why=error))
+
+    def _astray(self) -> tuple[str, ...]:
+        why = self._enforcer.reconciler.astray
+        tries = f"tried {self._attempts} times, and again soon"
+        return (f"the maps do not hold what is in force: {why} ({tries})",) if why else ()
 
     def _mend(self) -> list[str]:
         """In the writer's thread, so that no pod comes, leaves or changes sides meanwhile. Says what was missing."""

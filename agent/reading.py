@@ -45,6 +45,7 @@ class Reading:
     flows_redirected: int = 0
     policy_sets: int = 0
     policy_entries: int = 0
+    changes_failed: int = 0
     hooks_repaired: int = 0
     fast_path: bool = False
     proxy_workers: int = 0

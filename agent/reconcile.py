@@ -1,8 +1,10 @@
 """Makes the kernel's maps agree with what they should hold. The only writer of the maps; called from one thread.
 
-`enforce` compares (`plan`), writes in order and keeps a mirror. A write that fails undoes the ones before it in
-reverse order, so what was in force stays in force, and the error says why. What nobody uses any more is deleted by
-`sweep` after a grace. It never decides about policy and knows no clock but the `now` it is given.
+`enforce` compares (`plan`), writes in order and keeps a mirror. A step that fails takes back the ones before it in
+reverse order, hooks included, so what was in force stays in force, and the error says why. Where taking back fails as
+well, a plan that was carried out up to some step is left, which is safe (make before break), and `astray` says so: the
+maps are then read again before the next plan. What nobody uses any more is deleted by `sweep` after a grace. It never
+decides about policy and knows no clock but the `now` it is given.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ BACKEND_GRACE_S = 1.0
 EXPLAIN_S = 120.0
 """How long the policy behind a set number is remembered after the set was left: its events may still come."""
 RESERVE = 256
+
+Done = tuple[Step | Hooks, dict[Any, Any]]
+"""A step that was begun, and what was there before: values by key, or kinds of hooks by interface."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +72,12 @@ class Reconciler:
         self._explain: dict[tuple[int, int], PolicySet] = {}
         self._explain_until: dict[tuple[int, int], float] = {}
         self.realized = Realized()
+        self.astray = ""
+        """Why the maps may hold something else than what is in force; empty where they do not."""
 
     def read_back(self) -> None:
         """Take what the kernel holds as the starting point: a restart of the agent changes nothing."""
-        realized = Realized()
+        realized = Realized(hooks=self.realized.hooks, guests=self.realized.guests)
         for name in (*TABLES, "policy"):
             for key, value in self._table(name).items():
                 realized.put(name, key, value)
@@ -90,6 +97,8 @@ class Reconciler:
 
     def prepare(self, want: Desired) -> Plan:
         """What has to be written for `want`; nothing is. MapFull where it cannot fit."""
+        if self.astray:
+            self.read_back()
         todo = plan(
             want,
             self.realized,
@@ -102,13 +111,14 @@ class Reconciler:
         return todo
 
     def execute(self, todo: Plan, want: Desired, now: float) -> Outcome:
-        """Carry out a plan made for `want` just before. On DatapathError nothing has changed."""
+        """Carry out a plan made for `want` just before. On an error nothing has changed, or `astray` says otherwise."""
         if todo.next_set > self._reserved:
-            self._reserved = todo.next_set + RESERVE
-            self._reserve(self._reserved)
+            beyond = todo.next_set + RESERVE
+            self._reserve(beyond)
+            self._reserved = beyond
         self._next_set = todo.next_set
-        self._write(todo)
-        self.configure(want.config_flags)
+        self._write(todo, want.config_flags)
+        self.astray = ""
         self._remember(todo, want, now)
         return Outcome(
             changed=bool(todo.steps),
@@ -173,32 +183,68 @@ class Reconciler:
                     f"{name}=N), are needed"
                 )
 
-    def _write(self, todo: Plan) -> None:
-        done: list[tuple[Step, dict[Any, Any]]] = []
+    def _write(self, todo: Plan, flags: int) -> None:
+        done: list[Done] = []
         try:
             for step in todo.steps:
                 if isinstance(step, Hooks):
+                    done.append((step, self._hooks_before(step)))
                     self._hooks(step)
                     continue
-                before = {key: self.realized.get(step.table, key) for key in (*step.put, *step.delete)}
-                done.append((step, before))
+                done.append((step, {key: self.realized.get(step.table, key) for key in (*step.put, *step.delete)}))
                 self._put(step.table, step.put)
                 self._delete(step.table, list(step.delete))
-        except DatapathError:
-            self._undo(done)
+            self.configure(flags)
+        except Exception as error:
+            self._take_back(done, error)
             raise
 
-    def _undo(self, done: list[tuple[Step, dict[Any, Any]]]) -> None:
+    def _take_back(self, done: list[Done], error: Exception) -> None:
+        """Raises, and leaves word in `astray`, where that fails too: what is left then is the plan up to some step."""
+        self._configured = None  # not known for certain: written again next time
+        before = self.astray
+        self.astray = f"{error}; and what was in force could not be brought back"
+        try:
+            self._undo(done)
+        except DatapathError as again:
+            self.astray = f"{self.astray}: {again}"
+            raise DatapathError(self.astray) from error
+        self.astray = before  # an attempt at bringing the maps back that was taken back itself has mended nothing
+
+    def _undo(self, done: list[Done]) -> None:
         """An epoch that packets may have seen is not given twice: flows of that moment must be asked again, too. What
         the kernel took of a write that failed is not known, so what was asked for counts."""
-        given = {n: entry.epoch for step, _ in done if step.table == "endpoint" for n, entry in step.put.items()}
+        writes = [step for step, _ in done if isinstance(step, Step) and step.table == "endpoint"]
+        given = {n: entry.epoch for step in writes for n, entry in step.put.items()}
         self._first_unseen = max([self._first_unseen, *((epoch + 1) & EPOCH_MASK for epoch in given.values())])
         for step, before in reversed(done):
+            if isinstance(step, Hooks):
+                self._hang(before)
+                continue
             was = {key: value for key, value in before.items() if value is not None}
             if step.table == "endpoint":
                 was = {n: _beyond(entry, given.get(n, entry.epoch)) for n, entry in was.items()}
             self._put(step.table, was)
             self._delete(step.table, [key for key, value in before.items() if value is None])
+
+    def _hooks_before(self, step: Hooks) -> dict[int, str]:
+        """What hangs on each interface. After a restart nobody knows: who has an entry, and is to be no pod any more,
+        counts as one, for it must not be left open."""
+        pods = self.realized.hooks | (self.realized.endpoint_by_ifindex.keys() - set(step.attach))
+        before = {ifindex: "pod" if ifindex in pods else "" for ifindex in (*step.attach, *step.guests, *step.detach)}
+        return before | dict.fromkeys(before.keys() & self.realized.guests, "guest")
+
+    def _hang(self, before: Mapping[int, str]) -> None:
+        """Hooks as they were. Where there were none they stay until the next plan: without entries they let nothing
+        pass. What fails here is in the mirror already, so `heal` finds it missing."""
+        hooks, guests = self.realized.hooks, self.realized.guests
+        pods = [ifindex for ifindex, was in before.items() if was == "pod"]
+        others = [ifindex for ifindex, was in before.items() if was == "guest"]
+        hooks |= set(pods)
+        hooks -= set(others)
+        guests |= set(others)
+        guests -= set(pods)
+        self._hooks(Hooks(attach=tuple(pods), guests=tuple(others)))
 
     def _put(self, name: str, entries: Mapping[Any, Any]) -> None:
         if not entries:

@@ -212,7 +212,7 @@ class Sync:
         """In order; what has queued up meanwhile is enforced in one go and acknowledged by its last revision."""
         while True:
             batch = [await news.get(), *_waiting(news)]
-            refused = 0
+            refused = failures = 0
             while batch:
                 revision = batch[-1].revision
                 try:
@@ -228,13 +228,25 @@ class Sync:
                     if refused != revision:
                         await self._refuse(revision, str(error), out)
                         refused = revision
-                    await self._pause(RETRY_S)
                     # News after a refusal start from what is held, not from what was refused.
-                    batch = _waiting(news) or batch
+                    batch = await self._news_within(news, min(RETRY_S * 2**failures, LONGEST_PAUSE_S)) or batch
+                    failures = min(failures + 1, 10)
                 else:
                     await self._node.caught_up()
                     await out.put(pb.FromAgent(ack=pb.Ack(revision=revision)))
                     batch = []
+
+    async def _news_within(
+        self, news: asyncio.Queue[NodeSnapshot | Delta], seconds: float
+    ) -> list[NodeSnapshot | Delta]:
+        """News may be what ends the trouble, so they do not wait for the next attempt."""
+        first, pause = asyncio.ensure_future(news.get()), asyncio.ensure_future(self._pause(seconds))
+        try:
+            await asyncio.wait({first, pause}, return_when=asyncio.FIRST_COMPLETED)
+            return [first.result(), *_waiting(news)] if first.done() else []
+        finally:
+            first.cancel()
+            pause.cancel()
 
     async def _commands(self, commands: asyncio.Queue[pb.Command], out: asyncio.Queue[pb.FromAgent]) -> None:
         while True:

@@ -82,6 +82,7 @@ class ReadingCollector(Collector):
             ("sockets_destroyed", "Idle sockets ended because policy changed.", now.sockets_destroyed),
             ("flow_records_lost", "Flow records that could not be kept.", now.flow_records_lost),
             ("flows_redirected", "Flows handed to the proxy.", now.flows_redirected),
+            ("changes_failed", "Changes that the kernel refused; what was in force stays.", now.changes_failed),
             ("hooks_repaired", "Hooks that were gone or replaced, and were put back.", now.hooks_repaired),
             ("proxy_resets", "Queued connections reset because no proxy came.", now.proxy_resets),
         ):

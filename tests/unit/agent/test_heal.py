@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from agent import podnetns
+from agent.datapath.interface import DatapathError
 from agent.fastpath import FastPath
 from agent.heal import Healer
 from agent.state import LocalEndpoint
+from mesh.model import Revision
 from tests.support import nodes
-from tests.unit.agent.test_enforcer import made, take
+from tests.support.faults import TABLES, Faults
+from tests.unit.agent.test_enforcer import SNAPSHOT, made, take
 
 INTERFACES = {11: "veth-a", 2: "eth0"}
 
@@ -80,6 +83,39 @@ def test_the_hook_of_a_pod_that_is_not_enrolled_is_healed_too(
         await healer.look()
         assert datapath.attached == {("tc_from_guest", 11), ("cgroup", "/cg")}
         assert any("tc_from_guest on ifindex 11" in text for text in healer.warnings)
+
+    asyncio.run(story())
+
+
+def test_maps_that_went_astray_are_brought_back_and_reported_meanwhile(
+    tmp_path: Path, writer: ThreadPoolExecutor, machine: dict[int, str]
+) -> None:
+    async def story() -> None:
+        enforcer, datapath, proxy = made(tmp_path, writer)
+        kernel = Faults(datapath)
+        await enforcer.change(take, first=True)
+
+        async def remove(gone: LocalEndpoint) -> None:
+            raise AssertionError(gone)
+
+        healer = Healer(enforcer, datapath, FastPath(datapath, wanted=True), uplinks=(), cgroup="/cg", remove=remove)
+        await healer.look()
+        held = {name: dict(getattr(datapath.tables, name).items()) for name in TABLES}
+        kernel.arm(1, lasting=5)
+        new = replace(SNAPSHOT, revision=Revision(2), policies={"a": nodes.policy("a", nodes.allow(257))})
+        with pytest.raises(DatapathError, match="and what was in force could not be brought back"):
+            await enforcer.change(lambda state: replace(state, snapshot=new))
+        assert (enforcer.failed, enforcer.state.snapshot.revision, proxy.views[-1].revision) == (1, 1, 1)
+        seen = []
+        for _ in range(20):
+            await healer.look()
+            seen.append(healer.warnings)
+        assert seen[0][0].startswith("the maps do not hold what is in force: ")
+        assert "tried 1 times" in seen[0][0]
+        assert seen[-1] == ()
+        others = set(TABLES) - {"policy", "endpoint"}
+        assert all(dict(getattr(datapath.tables, name).items()) == held[name] for name in others)
+        assert datapath.tables.endpoint.get(1).identity4 == 300  # type: ignore[union-attr]
 
     asyncio.run(story())
 

@@ -13,7 +13,7 @@ from agent.desired import Numbers, desired
 from agent.reconcile import SET_GRACE_S, Reconciler
 from agent.state import NodeState
 from mesh.model import DirectionPolicy, RuleRef
-from tests.support import nodes
+from tests.support import faults, nodes
 
 TABLES = ("ipcache", "endpoint", "endpoint_by_ifindex", "endpoint_by_address", "endpoint_by_netns", "policy", "service")
 
@@ -235,3 +235,197 @@ def test_rules_in_use_are_those_of_the_kernel() -> None:
     rule = nodes.allow(256)
     reconciler.enforce(desired(node_with(rule), numbers), 0.0)
     assert [numbers.rules.item(n) for n in reconciler.rules_in_use() if n] == [(rule.ref,)]
+
+
+def before_and_after() -> tuple[NodeState, NodeState]:
+    """A change with every kind of step: pods come, leave, change their policy, enrol and leave the mesh."""
+    local = [nodes.local(name, n + 1, 11 + n) for n, name in enumerate(("stays", "leaves", "guest", "member", "comes"))]
+    pods = [
+        nodes.pod("stays", "10.9.0.1", 300, "a"),
+        nodes.pod("leaves", "10.9.0.2", 301, "a"),
+        nodes.pod("guest", "10.9.0.3", 302, "b", enforced=False),
+        nodes.pod("member", "10.9.0.4", 303, "b"),
+    ]
+    old = nodes.snapshot(
+        pods=pods,
+        peers={"10.0.0.0/8": 0, "10.9.1.1/32": 256, "10.9.1.2/32": 257},
+        policies=[nodes.policy("a", nodes.allow(256)), nodes.policy("b", nodes.allow(257))],
+        frontends=[nodes.service("10.96.0.1", "10.9.0.1"), nodes.service("10.96.0.2", "10.9.0.2", name="old")],
+    )
+    new = nodes.snapshot(
+        pods=[
+            nodes.pod("stays", "10.9.0.1", 310, "a"),
+            nodes.pod("guest", "10.9.0.3", 302, "b"),
+            nodes.pod("member", "10.9.0.4", 303, "b", enforced=False),
+            nodes.pod("comes", "10.9.0.5", 304, "b"),
+        ],
+        peers={"10.0.0.0/8": 0, "10.9.1.1/32": 257, "10.9.1.3/32": 258},
+        policies=[nodes.policy("a", nodes.allow(258)), nodes.policy("b", nodes.allow(257, 258))],
+        frontends=[
+            nodes.service("10.96.0.1", "10.9.0.1", "10.9.0.5"),
+            nodes.service("10.96.0.3", name="n"),
+        ],
+    )
+    return nodes.node(old, *local[:4]), replace(nodes.node(new, local[0], *local[2:]), proxy_up=False)
+
+
+def in_force(datapath: FakeDatapath) -> Any:
+    """What packets meet: the policy of each pod whatever its set is called, and the rest of the maps."""
+    held = contents(datapath)
+    sets = {number: frozenset() for number in range(100)}
+    for key, value in held.pop("policy").items():
+        sets[key.set] |= {(key.identity, key.direction, key.protocol, key.port, key.port_bits, value)}
+    ends = held.pop("endpoint")
+    pods = {n: (replace(entry, epoch=0, policy_set=0), sets[entry.policy_set]) for n, entry in ends.items()}
+    at = dict(datapath.tables.backend.items())
+    for key, entry in held["service"].items():
+        behind = [at[entry.backend_base + n] for n in range(entry.backend_count)]
+        held["service"][key] = (entry.flags, [(one.address, one.port) for one in behind])
+    return held, pods, datapath.config
+
+
+def hooks_of(datapath: FakeDatapath) -> dict[int, set[str]]:
+    found: dict[int, set[str]] = {}
+    for hook, ifindex in datapath.attached:
+        assert isinstance(ifindex, int)
+        found.setdefault(ifindex, set()).add(hook)
+    return found
+
+
+def mirrors(reconciler: Reconciler, datapath: FakeDatapath) -> bool:
+    seen = Reconciler(datapath, nodes.CONFIG, first_epoch=lambda: 1, interface_exists=lambda _: True)
+    seen.read_back()
+    fields = ("ipcache", "endpoint", "endpoint_by_ifindex", "endpoint_by_address", "endpoint_by_netns", "service")
+    fields += ("backend", "sets", "policy_entries")
+    return all(getattr(seen.realized, name) == getattr(reconciler.realized, name) for name in fields)
+
+
+def heal(reconciler: Reconciler, datapath: FakeDatapath) -> None:
+    """As the healer does within seconds: what the mirror says hangs there again."""
+    for ifindex in reconciler.realized.hooks:
+        datapath.attach_pod(ifindex)
+    for ifindex in reconciler.realized.guests:
+        datapath.attach_guest(ifindex)
+
+
+def number_of_calls() -> int:
+    datapath, numbers = FakeDatapath(), Numbers()
+    kernel, reconciler = faults.Faults(datapath), make(datapath)
+    old, new = before_and_after()
+    reconciler.enforce(desired(old, numbers), 0.0)
+    kernel.arm(1 << 30)
+    reconciler.enforce(desired(new, numbers), 1.0)
+    return kernel.calls
+
+
+CALLS = number_of_calls()
+ENFORCED = {"tc_from_pod", "tc_to_pod"}
+
+
+def test_the_change_of_these_tests_has_every_kind_of_step() -> None:
+    seen = set()
+    for at in range(CALLS):
+        datapath, numbers = FakeDatapath(), Numbers()
+        kernel, reconciler = faults.Faults(datapath), make(datapath)
+        old, new = before_and_after()
+        reconciler.enforce(desired(old, numbers), 0.0)
+        kernel.arm(at)
+        with pytest.raises(DatapathError):
+            reconciler.enforce(desired(new, numbers), 1.0)
+        seen |= set(kernel.failed)
+    assert {f"put {table}" for table in faults.TABLES} <= seen
+    assert {
+        "delete policy",
+        "delete ipcache",
+        "delete service",
+        "delete endpoint",
+        "delete endpoint_by_ifindex",
+    } <= seen
+    assert {"attach_pod", "attach_guest", "detach_pod", "configure"} <= seen
+
+
+@pytest.mark.parametrize("at", range(CALLS))
+def test_a_change_that_fails_at_any_step_leaves_what_was_in_force(at: int) -> None:
+    datapath, numbers = FakeDatapath(), Numbers()
+    kernel, reconciler = faults.Faults(datapath), make(datapath)
+    old, new = before_and_after()
+    reconciler.enforce(desired(old, numbers), 0.0)
+    before = in_force(datapath)
+    kernel.arm(at)
+    with pytest.raises(DatapathError, match="no memory"):
+        reconciler.enforce(desired(new, numbers), 1.0)
+    assert reconciler.astray == ""
+    assert in_force(datapath) == before
+    assert mirrors(reconciler, datapath)
+    hooks = hooks_of(datapath)
+    assert hooks[11] == hooks[12] == hooks[14] == ENFORCED
+    assert hooks[13] == {"tc_from_guest"}
+    assert hooks.get(15, ENFORCED) == ENFORCED  # a pod that could not come is closed, or as it came
+    reconciler.enforce(desired(new, numbers), 2.0)
+    assert in_force(datapath)[1].keys() == {1, 3, 5}
+    assert hooks_of(datapath) == {11: ENFORCED, 13: ENFORCED, 14: {"tc_from_guest"}, 15: ENFORCED}
+
+
+@pytest.mark.parametrize("back", ["new", "old"])
+@pytest.mark.parametrize("at", range(CALLS))
+def test_what_cannot_be_taken_back_either_is_known_and_mended_by_the_next_change(at: int, back: str) -> None:
+    datapath, numbers = FakeDatapath(), Numbers()
+    kernel, reconciler = faults.Faults(datapath), make(datapath)
+    old, new = before_and_after()
+    reconciler.enforce(desired(old, numbers), 0.0)
+    before, members = in_force(datapath), hooks_of(datapath)
+    kernel.arm(at, lasting=2)
+    with pytest.raises(DatapathError, match="no memory"):
+        reconciler.enforce(desired(new, numbers), 1.0)
+    assert bool(reconciler.astray) == (len(kernel.failed) == 2)
+    want = desired(old if back == "old" else new, numbers)
+    reconciler.enforce(want, 2.0)
+    reconciler.sweep(2.0 + SET_GRACE_S)
+    assert reconciler.astray == ""
+    assert mirrors(reconciler, datapath)
+    reference, other = FakeDatapath(), Numbers()
+    second = make(reference)
+    second.enforce(desired(old, other), 0.0)
+    if back == "new":
+        second.enforce(desired(new, other), 1.0)
+    second.sweep(1.0 + SET_GRACE_S)
+    assert in_force(datapath) == (before if back == "old" else in_force(reference))
+    assert len(contents(datapath)["policy"]) == len(contents(reference)["policy"])
+    heal(reconciler, datapath)
+    assert hooks_of(datapath) == (members if back == "old" else hooks_of(reference))
+
+
+def test_a_restarted_agent_that_fails_leaves_no_pod_open() -> None:
+    """It does not know which hooks hang where; the pods that it finds in the maps are enforced."""
+    old, new = before_and_after()
+    for at in range(60):
+        datapath, numbers = FakeDatapath(), Numbers()
+        make(datapath).enforce(desired(old, numbers), 0.0)
+        kernel, reconciler = faults.Faults(datapath), make(datapath, next_set=10)
+        reconciler.read_back()
+        kernel.arm(at)
+        try:
+            reconciler.enforce(desired(new, numbers), 1.0)
+        except DatapathError:
+            hooks = hooks_of(datapath)
+            assert all(hooks[ifindex] == ENFORCED for ifindex in contents(datapath)["endpoint_by_ifindex"])
+        else:
+            assert at > CALLS / 2
+            return
+    raise AssertionError("it never came to its end")
+
+
+def test_numbers_that_could_not_be_reserved_are_not_used() -> None:
+    datapath, numbers, asked = FakeDatapath(), Numbers(), []
+
+    def reserve(number: int) -> None:
+        asked.append(number)
+        if len(asked) == 1:
+            raise OSError("disk full")
+
+    reconciler = make(datapath, reserve=reserve)
+    with pytest.raises(OSError, match="disk full"):
+        reconciler.enforce(desired(node_with(), numbers), 0.0)
+    assert contents(datapath)["endpoint"] == {}
+    reconciler.enforce(desired(node_with(), numbers), 1.0)
+    assert len(asked) == 2

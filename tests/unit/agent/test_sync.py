@@ -102,7 +102,15 @@ async def no_credentials() -> Credentials:
     raise AgentError("no certificate")
 
 
-def play(story: Callable[[Controller, Node, asyncio.Task[None]], Awaitable[None]], node: Node | None = None) -> None:
+async def no_pause(_: float) -> None:
+    await asyncio.sleep(0)
+
+
+def play(
+    story: Callable[[Controller, Node, asyncio.Task[None]], Awaitable[None]],
+    node: Node | None = None,
+    pause: Callable[[float], Awaitable[None]] = no_pause,
+) -> None:
     async def main() -> None:
         controller, played = Controller(), node or Node()
         server = grpc.aio.server()
@@ -110,10 +118,7 @@ def play(story: Callable[[Controller, Node, asyncio.Task[None]], Awaitable[None]
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
 
-        async def no_pause(_: float) -> None:
-            await asyncio.sleep(0)
-
-        sync = Sync("node-1", f"127.0.0.1:{port}", played, no_credentials, pause=no_pause)
+        sync = Sync("node-1", f"127.0.0.1:{port}", played, no_credentials, pause=pause)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stream = asyncio.ensure_future(sync.converse(channel))
             try:
@@ -196,6 +201,38 @@ def test_a_full_map_is_a_nack_with_its_reason_and_a_late_ack() -> None:
         assert (await controller.next("ack")).revision == 1
 
     play(story, node)
+
+
+def test_attempts_at_a_revision_that_the_kernel_refuses_come_at_growing_distances() -> None:
+    node, pauses = Node(), list[float]()
+    node.errors = [MapFull("full")] * 6
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def story(controller: Controller, node: Node, stream: asyncio.Task[None]) -> None:
+        await controller.send.put(snapshot_message(ONE))
+        assert (await controller.next("ack")).revision == 1
+
+    play(story, node, noted)
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+
+def test_news_do_not_wait_for_the_next_attempt_at_what_was_refused() -> None:
+    node = Node()
+    node.errors = [MapFull("full")]
+
+    async def for_ever(_: float) -> None:
+        await asyncio.Event().wait()
+
+    async def story(controller: Controller, node: Node, stream: asyncio.Task[None]) -> None:
+        await controller.send.put(snapshot_message(ONE))
+        assert (await controller.next("nack")).revision == 1
+        await controller.send.put(snapshot_message(TWO))
+        assert (await controller.next("ack")).revision == 2
+        assert node.taken == [2]
+
+    play(story, node, for_ever)
 
 
 def test_what_is_refused_stays_refused_and_the_next_revision_goes_on() -> None:
