@@ -266,8 +266,15 @@ class Workload:
         if self._announced:
             socket = self._names.node_dir(self.spec.node) / "agent.sock"
             with suppress(agentlink.AgentAway, agentlink.AgentRefused):
+                # with its attachment: a late word must take no hooks off a pod that came anew under this name
                 await agentlink.call(
-                    socket, "endpoint.remove", timeout_s=5.0, namespace=self.spec.namespace, pod=self.spec.name
+                    socket,
+                    "endpoint.remove",
+                    timeout_s=5.0,
+                    namespace=self.spec.namespace,
+                    pod=self.spec.name,
+                    netns=self._names.netns_path(self.netns),
+                    host_ifname=self._names.pod_link(self.spec.namespace, self.spec.name),
                 )
         if self._wired:
             with suppress(OSError, RuntimeError):

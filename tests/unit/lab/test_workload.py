@@ -32,6 +32,8 @@ class World:
         self.codes: dict[str, list[int]] = {}
         """Exit statuses of a container's runs; without any it runs on."""
         self.refusals: list[str] = []
+        self.attachments: list[tuple[str, str]] = []
+        """What the agent's calls name, in their order."""
 
     async def add_pod(self, key: str, node: str, addresses: Any) -> None:
         self.log.append(f"wire {key}")
@@ -43,6 +45,7 @@ class World:
         if name == "endpoint.add" and self.refusals:
             raise AgentRefused(self.refusals.pop(0))
         self.log.append(f"{name} {arguments['namespace']}/{arguments['pod']}")
+        self.attachments.append((arguments["netns"], arguments["host_ifname"]))
 
     def process(self, launch: Launch) -> FakeProcess:
         self.log.append(f"run {launch.argv[0]}")
@@ -126,6 +129,8 @@ def test_nothing_runs_before_the_pod_is_enforced_and_nothing_is_left(world: Worl
     assert world.log == [
         "wire shop/a", "endpoint.add shop/a", "run server", "stop server", "endpoint.remove shop/a", "unwire shop/a",
     ]  # fmt: skip
+    attachment = (NAMES.netns_path(NAMES.pod("shop", "a")), NAMES.pod_link("shop", "a"))
+    assert world.attachments == [attachment, attachment]
     assert not NAMES.pod_dir("shop", "a").exists()
     assert not (tmp_path / "cgroup" / "weft" / "t" / "n1" / "pods" / "shop_a").exists()
 
