@@ -207,10 +207,11 @@ class Admin:
                 for reply in self._stub.NodeCommand(request, timeout=DEADLINE_S)
             ]
 
-    def create_token(self, *, node: str, ttl_s: int) -> str:
+    def create_token(self, *, node: str, ttl_s: int, uses: int) -> str:
         """A join token; for any node where none is named, with the controller's own lifetime where `ttl_s` is 0."""
+        request = pb.CreateTokenRequest(node=node, ttl_s=ttl_s, uses=uses)
         with self._translated():
-            return str(self._stub.CreateToken(pb.CreateTokenRequest(node=node, ttl_s=ttl_s), timeout=DEADLINE_S).token)
+            return str(self._stub.CreateToken(request, timeout=DEADLINE_S).token)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

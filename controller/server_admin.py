@@ -252,6 +252,8 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
         async with _explained(context):
             if lifetime > TOKEN_LONGEST_S:
                 raise BadQuestion(f"a token lives {TOKEN_LONGEST_S // 86400} days at most")
+            if request.node and request.uses > 1:
+                raise BadQuestion("a token that names a node is good for that one: leave out the node, or the uses")
             now = int(time.time())
             presented, text = tokens.make(parts.authority.hash)
             parts.store.put_token(
@@ -260,10 +262,12 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
                     secret_hash=tokens.secret_hash(presented),
                     node=request.node,
                     expires_s=now + lifetime,
+                    most=request.uses or 1,
                 ),
                 now_s=now,
             )
-        log.info("join token %s made for %s", presented.name, f"node {request.node}" if request.node else "any node")
+        whom = f"node {request.node}" if request.node else f"{request.uses or 1} node(s) of any name"
+        log.info("join token %s made for %s", presented.name, whom)
         return pb.CreateTokenReply(token=text)
 
 

@@ -338,7 +338,7 @@ def _certified(parts: MeshParts, request: pb.JoinRequest, peer: NodePeer | None)
             registered=registered,
             now_s=int(now.timestamp()),
         )
-        used = presented.name if presented else ""
+        used = presented.name if presented and registered is None else ""
     if objection:
         raise JoinRefused(objection)
     certificate = parts.authority.issue_node(request.node, signing, parts.node_certificate, now)

@@ -17,7 +17,7 @@ from pathlib import Path
 from controller.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreTooNew
 from mesh.model import Revision
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _TABLES = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE objects (
@@ -28,7 +28,7 @@ CREATE TABLE identities (shape TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE)
 CREATE TABLE nodes (name TEXT PRIMARY KEY, key_hash TEXT NOT NULL, joined TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE tokens (
     name TEXT PRIMARY KEY, secret_hash TEXT NOT NULL, node TEXT NOT NULL, expires_s INTEGER NOT NULL,
-    uses INTEGER NOT NULL
+    uses INTEGER NOT NULL, most INTEGER NOT NULL
 ) WITHOUT ROWID;
 -- The empty intent is revision 1: an agent that says 0 holds nothing.
 INSERT INTO counters VALUES ('revision', 1);
@@ -72,6 +72,9 @@ class StoredToken:
     """Empty: good for any node."""
     expires_s: int
     uses: int = 0
+    """Nodes that have joined with it."""
+    most: int = 1
+    """How many may."""
 
 
 class Store:
@@ -112,7 +115,9 @@ class Store:
             if version == 0:
                 for statement in _TABLES.split(";"):
                     cursor.execute(statement)
-                cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif version == 1:  # tokens that named no node were good for many
+                cursor.execute("ALTER TABLE tokens ADD COLUMN most INTEGER NOT NULL DEFAULT 1")
+            cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -231,17 +236,17 @@ class Store:
     def token(self, name: str) -> StoredToken | None:
         with self._explained():
             row = self._connection.execute(
-                "SELECT name, secret_hash, node, expires_s, uses FROM tokens WHERE name = ?", (name,)
+                "SELECT name, secret_hash, node, expires_s, uses, most FROM tokens WHERE name = ?", (name,)
             ).fetchone()
         if row is None:
             return None
-        return StoredToken(name=row[0], secret_hash=row[1], node=row[2], expires_s=row[3], uses=row[4])
+        return StoredToken(name=row[0], secret_hash=row[1], node=row[2], expires_s=row[3], uses=row[4], most=row[5])
 
     def put_token(self, token: StoredToken, *, now_s: int) -> None:
         """Add a token; those that have expired leave."""
         with self.transaction() as cursor:
             cursor.execute("DELETE FROM tokens WHERE expires_s <= ?", (now_s,))
             cursor.execute(
-                "INSERT INTO tokens VALUES (?, ?, ?, ?, ?)",
-                (token.name, token.secret_hash, token.node, token.expires_s, token.uses),
+                "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
+                (token.name, token.secret_hash, token.node, token.expires_s, token.uses, token.most),
             )

@@ -23,7 +23,11 @@ def objection_to_join(
     registered: StoredNode | None,
     now_s: int,
 ) -> str | None:
-    """For a node that comes with a token. `token` is the row of the name that it presented."""
+    """For a node that comes with a token. `token` is the row of the name that it presented.
+
+    A node that is registered with this very key may come again while the token lives, spent or not: the answer to its
+    first request may have been lost. The request is signed with the key, so nobody else can.
+    """
     if presented is None:
         return "the join token is not of the form NAME.SECRET; make one with `weft token create`"
     if token is None or not tokens.same_secret(presented, token.secret_hash):
@@ -41,6 +45,9 @@ def objection_to_join(
     if token.node and token.uses and registered is None:
         # Whoever kept a copy of it could otherwise take the place of a node that was sent away.
         return f"join token {presented.name} was for node {node} once, which has been deleted; make a new one"
+    if registered is None and token.uses >= token.most:
+        nodes = "a node has" if token.uses == 1 else f"{token.uses} nodes have"
+        return f"join token {presented.name} is spent: {nodes} joined with it; make one with `weft token create`"
     return None
 
 

@@ -1862,18 +1862,22 @@ class CreateTokenRequest(_message.Message):
 
     NODE_FIELD_NUMBER: _builtins.int
     TTL_S_FIELD_NUMBER: _builtins.int
+    USES_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """Empty: any node."""
     ttl_s: _builtins.int
+    uses: _builtins.int
+    """How many nodes may join with it; 0: one."""
     def __init__(
         self,
         *,
         node: _builtins.str = ...,
         ttl_s: _builtins.int = ...,
+        uses: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "ttl_s", b"ttl_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "ttl_s", b"ttl_s", "uses", b"uses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

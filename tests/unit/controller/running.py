@@ -102,9 +102,9 @@ class Running:
         view = self.controller.publisher.view
         return view is not None and view.revision == self.controller.intake.intent.revision
 
-    async def token(self, node: str = "") -> str:
+    async def token(self, node: str = "", uses: int = 0) -> str:
         """NAME.SECRET of a new token."""
-        reply = await self.admin.CreateToken(pb.CreateTokenRequest(node=node), timeout=PATIENCE_S)
+        reply = await self.admin.CreateToken(pb.CreateTokenRequest(node=node, uses=uses), timeout=PATIENCE_S)
         return str(reply.token).rpartition(".")[0]
 
     async def join(self, node: NodeKey, token: str, *, name: str = "") -> NodeKey:

@@ -166,6 +166,24 @@ def test_joining_takes_a_good_token(tmp_path: Path) -> None:
     play(tmp_path, script)
 
 
+def test_a_token_is_spent_by_one_node_which_may_come_again(tmp_path: Path) -> None:
+    async def script(controller: Running) -> None:
+        once, thrice = await controller.token(), await controller.token(uses=3)
+        first = await controller.join(NodeKey("n1"), once)
+        await controller.join(first, once)  # as if the answer had been lost
+        assert "is spent: a node has joined with it" in await refusal_of_join(controller, NodeKey("n2"), once)
+        for name in ("n2", "n3", "n4"):
+            node = await controller.join(NodeKey(name), thrice)
+            await controller.join(node, thrice)
+        assert "is spent: 3 nodes have joined" in await refusal_of_join(controller, NodeKey("n5"), thrice)
+        await controller.admin.Delete(pb.DeleteRequest(kind="node", name="n1"))
+        assert "is spent" in await refusal_of_join(controller, first, once)
+        with pytest.raises(grpc.aio.AioRpcError, match="leave out the node, or the uses"):
+            await controller.token("n7", uses=2)
+
+    play(tmp_path, script)
+
+
 def test_a_second_node_cannot_take_the_name_of_the_first_until_it_is_deleted(tmp_path: Path) -> None:
     async def script(controller: Running) -> None:
         first = await controller.join(NodeKey("n1"), await controller.token())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreTooNew
-from controller.store import Store, StoredNode, StoredObject, StoredToken
+from controller.store import _TABLES, Store, StoredNode, StoredObject, StoredToken
 from mesh.model import Revision
 
 
@@ -47,8 +47,24 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "store.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreTooNew, match="version 99, this controller knows 1"):
+    with pytest.raises(StoreTooNew, match="version 99, this controller knows 2"):
         Store(tmp_path / "store.db")
+
+
+def test_tokens_of_an_older_store_become_good_for_one_node(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "store.db")
+    with connection:
+        for statement in _TABLES.replace(", most INTEGER NOT NULL", "").split(";"):
+            connection.execute(statement)
+        connection.execute("INSERT INTO tokens VALUES ('abcdef', 'hash', '', 100, 3)")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    for _ in range(2):
+        store = Store(tmp_path / "store.db")
+        token = store.token("abcdef")
+        assert token is not None
+        assert (token.uses, token.most) == (3, 1)
+        store.close()
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ GOOD, _ = tokens.make("c")
 OTHER, _ = tokens.make("c")
 
 
-def token(*, node: str = "", expires_s: int = 100, uses: int = 0) -> StoredToken:
+def token(*, node: str = "", expires_s: int = 100, uses: int = 0, most: int = 1) -> StoredToken:
     hashed = tokens.secret_hash(GOOD)
-    return StoredToken(name=GOOD.name, secret_hash=hashed, node=node, expires_s=expires_s, uses=uses)
+    return StoredToken(name=GOOD.name, secret_hash=hashed, node=node, expires_s=expires_s, uses=uses, most=most)
 
 
 def joined(key_hash: str) -> StoredNode:
@@ -39,6 +39,8 @@ def test_a_good_token_lets_a_new_node_in_and_the_same_key_again() -> None:
     assert ask(registered=joined("key")) is None
     assert ask(held=token(node="n1")) is None
     assert ask(held=token(node="n1", uses=1), registered=joined("key")) is None
+    assert ask(held=token(uses=1), registered=joined("key")) is None
+    assert ask(held=token(uses=49, most=50)) is None
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,9 @@ def test_a_good_token_lets_a_new_node_in_and_the_same_key_again() -> None:
         ({"presented": tokens.Presented(GOOD.name, OTHER.secret)}, "is not known or its secret is wrong"),
         ({"now_s": 100}, "has expired"),
         ({"held": token(node="n2")}, "is good for node n2 only, not for n1"),
+        ({"held": token(uses=1)}, "is spent: a node has joined with it; make one with `weft token create`"),
+        ({"held": token(uses=50, most=50)}, "is spent: 50 nodes have joined with it; make one"),
+        ({"held": token(uses=1), "registered": joined("another key")}, "node n1 has joined before with another key"),
         ({"node": "../n1"}, "is not a node name"),
         ({"held": token(node="n1", uses=1)}, "was for node n1 once, which has been deleted; make a new one"),
         (
