@@ -231,16 +231,22 @@ class Workload:
 
     async def _watch_readiness(self) -> None:
         """Ready: every container runs and every declared TCP port listens. Until all containers have ended."""
-        started = time.monotonic()
+        started, looks, ready = time.monotonic(), readiness.Looks(), False
         while self.facts.phase not in ("Succeeded", "Failed"):
-            ready = self._is_ready()
-            if ready != self.facts.ready:
-                self._tell(ready=ready, message="" if ready else _SILENT_PORT)
-            waited = time.monotonic() - started
+            now, running = time.monotonic(), self._running_pids()
+            if looks.due(now, running):
+                ready = self._is_ready()
+                looks = looks.after(now, running, ready=ready)
+                if ready != self.facts.ready:
+                    self._tell(ready=ready, message="" if ready else _SILENT_PORT)
+            waited = now - started
             if not self.settled and (ready or waited > _READY_WITHIN_S):
                 self.settled = True
                 self._tell(message=self.facts.message or ("" if ready else _SILENT_PORT))
             await asyncio.sleep(1.0 if self.facts.ready or waited > _READY_WITHIN_S else 0.05)
+
+    def _running_pids(self) -> tuple[int, ...]:
+        return tuple(process.pid for process in self._processes.values() if process.exit_code is None)
 
     def _is_ready(self) -> bool:
         running = [process for process in self._processes.values() if process.exit_code is None]
