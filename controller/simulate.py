@@ -116,10 +116,18 @@ def _answer(cases: list[_Case]) -> Json:
     different = [case for case in cases if case.strictness != strictest.strictness]
     if len(cases) > 1:
         answer["cases"] = [case.json() for case in cases]
-    if different:
+    if blocks := _blocks(strictest) if different else ():
+        # Which part is which would be a list of prefixes that nobody asked about.
+        answer["message"] = f"Not all of {' and '.join(blocks)} fares alike: ask about one pod or address in it."
+    elif different:
         others = ", ".join(sorted({f"{case.destination.address} {case.decision.verdict.value}" for case in different}))
         answer["message"] += f" Not all that is asked about agrees: {others}."
     return answer
+
+
+def _blocks(case: _Case) -> tuple[str, ...]:
+    """The ends that are prefixes rather than one address."""
+    return tuple(end.address for end in (case.source, case.destination) if "/" in end.address)
 
 
 def _decide(source: End, destination: End, protocol: Protocol, request: HttpRequest | None) -> Decision:

@@ -73,6 +73,17 @@ def test_backends_that_do_not_agree_give_the_strictest_answer_and_the_others() -
     assert "10.244.1.7 allow" in answer["message"]
 
 
+@pytest.mark.parametrize("block", ["10.0.0.0/8", "0.0.0.0/0"])
+def test_a_block_that_is_treated_in_parts_says_what_to_ask_instead(block: str) -> None:
+    inside = POLICY.replace("podSelector: {matchLabels: {app: client}}", "ipBlock: {cidr: 10.244.1.0/24}")
+    assert inside != POLICY
+    answer = ask(inside, source=block, method="GET")
+    assert answer["verdict"] == "deny"
+    assert answer["message"] == f"Not all of {block} fares alike: ask about one pod or address in it."
+    assert len(answer["message"]) <= 80
+    assert {case["verdict"] for case in answer["cases"]} == {"allow", "deny"}
+
+
 def test_the_world_and_the_node_are_peers_too() -> None:
     assert ask(POLICY, source="8.8.8.8")["verdict"] == "deny"
     assert ask(POLICY, source="192.168.9.1", method="POST")["verdict"] == "allow"
