@@ -1,7 +1,7 @@
 """What can go wrong in the command, as a small tree; each leaf knows its exit status and how it is shown.
 
-0 done, 1 the asked-for condition does not hold, 2 usage (click's own `UsageError`), 3 a component cannot be reached,
-4 the input was refused. Scripts rely on these numbers. Messages go to standard error.
+0 done, 1 the asked-for condition does not hold, 2 usage (click's own `UsageError`), 3 a component cannot be reached or
+cannot do its part (a full disk), 4 the input was refused. Scripts rely on these numbers. Messages go to standard error.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class NotThere(DoesNotHold):
 
 
 class Unreachable(WeftError):
-    """A component does not answer. The text names it, its address and what to do."""
+    """A component does not answer, or cannot do its part now. The text names it, its address and what to do."""
 
     exit_code = 3
 
