@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import grpc
 import pytest
 
 from cli.errors import DoesNotHold, Problem, Refused, Unreachable
+from tests.support.adminserver import FakeAdmin
+from tests.unit.cli.conftest import Weft
 
 
 def test_each_leaf_has_the_promised_exit_status() -> None:
@@ -30,3 +33,21 @@ def test_a_refusal_without_problems_still_says_something(capsys: pytest.CaptureF
 def test_other_ends_begin_with_the_name_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     Unreachable("nobody answers").show()
     assert capsys.readouterr().err == "weft: nobody answers\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (grpc.StatusCode.NOT_FOUND, 1),
+        (grpc.StatusCode.UNAVAILABLE, 3),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, 3),
+        (grpc.StatusCode.INTERNAL, 3),
+        (grpc.StatusCode.INVALID_ARGUMENT, 4),
+    ],
+)
+@pytest.mark.parametrize("command", ["apply -f -", "delete -f -", "get pod a", "delete pod a", "describe pod a"])
+def test_one_failure_has_one_exit_status_whatever_was_asked(
+    weft: Weft, admin: FakeAdmin, command: str, code: grpc.StatusCode, status: int
+) -> None:
+    admin.error = (code, "because")
+    assert weft(*command.split(), input="text").exit_code == status
