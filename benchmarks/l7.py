@@ -2,6 +2,8 @@
 
 The peers stand on the node's own address, as a proxy that clients are pointed at; weft stands where it really stands,
 in the path, reached through the kernel's redirect. wrk and the upstream share one CPU, each proxy has the other.
+
+Two loads: the same request head again and again, and heads of which no two are alike.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
-from benchmarks import intent, load, peers
+from benchmarks import intent, peers
 from benchmarks.hosts import Host, Network
 from benchmarks.intent import CLIENT_IDENTITY, SERVER_IDENTITY, Subject
+from benchmarks.load import Heads, wrk
 from benchmarks.node import MeshNode
 from benchmarks.options import Options
 from benchmarks.processes import cpu_seconds
@@ -93,12 +97,12 @@ def _weft(stack: ExitStack, options: Options) -> Way:
 def _section(options: Options, ways: Mapping[str, Way]) -> Section:
     found: dict[str, Samples] = {}
     rows: list[Row] = []
-    for connections in CONNECTIONS:
-        variants = {name: _variant(options, way, connections) for name, way in ways.items()}
-        label = f"c={connections}"
+    for heads, connections in product(Heads, CONNECTIONS):
+        variants = {name: _variant(options, way, connections, heads) for name, way in ways.items()}
+        label = f"{heads.name.lower()} heads, c={connections}"
         samples = measure(variants, options.rounds, progress=partial(_progress, options, label))
         found[label] = samples
-        rows += _rows(samples, connections)
+        rows += _rows(samples, label)
     return Section(name="l7", rows=rows, samples=found)
 
 
@@ -106,15 +110,16 @@ def _progress(options: Options, label: str, text: str) -> None:
     options.progress(f"l7 {label} {text}")
 
 
-def _variant(options: Options, way: Way, connections: int) -> Callable[[], Sample]:
+def _variant(options: Options, way: Way, connections: int, heads: Heads) -> Callable[[], Sample]:
     url = f"http://{way.address}:{way.port}{peers.API_PATH}"
 
     def once() -> Sample:
         working = list(way.working())
         before = cpu_seconds(working)
-        done = load.wrk(
-            way.client, url, connections=connections, seconds=options.seconds, cpu=LOAD_CPU, cgroup=way.cgroup
-        )
+        done = wrk(
+            way.client, url, connections=connections, heads=heads, seconds=options.seconds, cpu=LOAD_CPU,
+            cgroup=way.cgroup,
+        )  # fmt: skip
         used = cpu_seconds(working) - before
         sample = {"requests/s": done.requests / done.seconds, "p50 us": done.p50_us, "p99 us": done.p99_us}
         if working:
@@ -124,16 +129,15 @@ def _variant(options: Options, way: Way, connections: int) -> Callable[[], Sampl
     return once
 
 
-def _rows(samples: Samples, connections: int) -> list[Row]:
+def _rows(samples: Samples, label: str) -> list[Row]:
     rows = []
     for peer in peers.PEERS:
         target = Target(sense=Sense.AT_LEAST, value=TARGETS[peer]) if peer in TARGETS else None
-        work = f"requests per CPU second against {peer}, c={connections}"
+        work = f"requests per CPU second against {peer}, {label}"
         rows.append(ratio_row(samples, work, "weft", peer, "requests/CPU s", target))
-    work = f"the same, without the redirect, c={connections}"
+    work = f"the same, without the redirect, {label}"
     rows.append(ratio_row(samples, work, "weft", peers.ALONE, "requests/CPU s", None))
     latency = (("direct", "no mesh"), ("haproxy", "haproxy"))
     return rows + [
-        ratio_row(samples, f"p50 against {name}, c={connections}", "weft", against, "p50 us", None)
-        for against, name in latency
+        ratio_row(samples, f"p50 against {name}, {label}", "weft", against, "p50 us", None) for against, name in latency
     ]

@@ -6,10 +6,12 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from benchmarks.hosts import BenchmarkFailed, Host, command
 
+_CONF = Path(__file__).with_name("conf")
 _UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7}
 
 
@@ -21,10 +23,22 @@ class HttpLoad:
     p99_us: float
 
 
-def wrk(host: Host, url: str, *, connections: int, seconds: float, cpu: int, cgroup: Path | None = None) -> HttpLoad:
+class Heads(Enum):
+    """What the requests of a load look like."""
+
+    REPEATED = ""
+    """All alike, as of one client that asks the same again and again."""
+    DISTINCT = "distinct.lua"
+    """Each with a number of its own in its path and in a header."""
+
+
+def wrk(
+    host: Host, url: str, *, connections: int, heads: Heads, seconds: float, cpu: int, cgroup: Path | None = None
+) -> HttpLoad:
+    script = ("--script", str(_CONF / heads.value)) if heads.value else ()
     words = [
         "wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{max(1, round(seconds))}s",
-        "--latency", "--header", "x-env: prod", url,
+        "--latency", "--header", "x-env: prod", *script, url,
     ]  # fmt: skip
     return read_wrk(host.run(*words, cpu=cpu, cgroup=cgroup))
 
