@@ -11,6 +11,7 @@ _HEX = frozenset(b"0123456789abcdefABCDEF")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b"%\\#?")
 """Bytes that mean themselves. A query or fragment mark never gets here."""
+_PLAIN_BYTES = bytes(_PLAIN)
 _FORBIDDEN_ESCAPES = {0x2F: "an encoded slash", 0x5C: "an encoded backslash", 0x00: "an encoded NUL"}
 
 _OVERLONG = tuple(
@@ -38,7 +39,7 @@ def normalize_path(raw: bytes) -> str:
         return "*"
     if not path.startswith(b"/"):
         raise AmbiguousPath("the path does not begin with a slash")
-    text = path.decode("ascii") if _PLAIN.issuperset(path) else _decode(path)
+    text = _decode(path) if path.translate(None, _PLAIN_BYTES) else path.decode("ascii")
     if "%" in text:
         _refuse_overlong(text)
     if "/." in text:

@@ -2,6 +2,7 @@
 
 One `Pair` stands for all connections between two addresses on one port under one revision of the policy. It prepares
 both halves once and remembers its verdicts, because requests repeat: the usual request costs one dictionary lookup.
+What was not asked before is held against the rules, and requests for which the same rules hold share their grounds.
 Forwarding takes a Permit (`client.ClientConnection._forward`), and only `Pair.judge` makes one.
 
 A verdict also counts how often it was given, by status; `tally.Tallies` turns the counts into flow records.
@@ -9,8 +10,9 @@ A verdict also counts how often it was given, by status; `tally.Tallies` turns t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from l7proxy.core.facts import ConnectionFacts
 from l7proxy.core.prepared import Prepared
@@ -27,45 +29,70 @@ from mesh.model import (
     Verdict,
 )
 from mesh.policy.decide import combine
-from mesh.policy.http import AmbiguousPath, HttpHalf, normalize_path
+from mesh.policy.http import AmbiguousPath, Conditional, HttpHalf, normalize_path
 from mesh.snapshot import PodEndpoint, ProxyView
 
 _NOBODY: tuple[RuleRef, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
-class Tally:
-    """How often a verdict was given since the last flow record, by status. The only thing of a verdict that changes."""
+class Crowd:
+    """What `tally` knows of the requests that share grounds, since the last flow records."""
 
-    counts: dict[int, int] = field(default_factory=dict)
-    listed: bool = False
+    told_apart: int = 0
+    """How many different ones have records of their own."""
+    others: dict[tuple[str, int], int] = field(default_factory=dict)
+    """Method and status of the rest -> how often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Permit:
-    """Proof that a request was authorised under the pair's revision."""
+class Grounds:
+    """Why, for all requests of a pair for which the same rules hold."""
 
     pair: Pair
-    request: HttpRequest
     rules: tuple[RuleRef, ...]
-    """Those of both directions that allowed it."""
+    """Those of both directions that allowed it; those that denied it, or for a default deny the policies behind it."""
     layer: Layer
-    tally: Tally = field(default_factory=Tally)
+    denied: bool
+    direction: Direction
+    """The half that denied; for an allow the last one that was asked."""
+    reason: str
+    """In the words of the kernel's records, empty for an allow."""
+    crowd: Crowd = field(default_factory=Crowd)
+
+
+class Asked(NamedTuple):
+    """What flow records tell of a request: a verdict waits for its record, the client's headers need not."""
+
+    method: str
+    path: str
+    """As policy compares it, its beginning where it is long."""
+    host: str
+
+
+class _OnRequest:
+    """A plain class with slots: one is made per request, a frozen dataclass costs three times."""
+
+    __slots__ = ("asked", "counts", "grounds")
+
+    def __init__(self, grounds: Grounds, asked: Asked) -> None:
+        self.grounds = grounds
+        self.asked = asked
+        self.counts: dict[int, int] = {}
+        """Status -> how often, since the last flow records. The only thing of a verdict that changes."""
+
+
+class Permit(_OnRequest):
+    """Proof that a request was authorised under the revision of `grounds.pair`."""
+
+    __slots__ = ()
     denied: Literal[False] = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Denial:
-    """A refusal with the rules behind it. The caller is told nothing but `Forbidden`."""
+class Denial(_OnRequest):
+    """A refusal. The caller is told nothing but `Forbidden`."""
 
-    pair: Pair
-    request: HttpRequest
-    rules: tuple[RuleRef, ...]
-    """The rules that denied, or for a default deny the policies behind it."""
-    layer: Layer
-    direction: Direction
-    reason: str
-    tally: Tally = field(default_factory=Tally)
+    __slots__ = ()
     denied: Literal[True] = True
 
 
@@ -107,6 +134,7 @@ class Pair:
     """Verdicts for one source, destination and port, under one view: `generation` says whether it is the newest."""
 
     __slots__ = (
+        "_grounds",
         "_halves",
         "_judged",
         "_memory",
@@ -137,6 +165,9 @@ class Pair:
         self.destination: PodEndpoint | None = view.endpoints.get(facts.destination_endpoint)
         self._halves: dict[Direction, HttpHalf] = {}
         self._judged: dict[tuple[object, ...], Permit | Denial] = {}
+        """By all that rules may look at."""
+        self._grounds: dict[tuple[tuple[Conditional, ...], ...], Grounds] = {}
+        """By the rules that hold, of each half."""
         self.service = view.services.get(facts.service, "")
         self.blocked: Blocked | None = None
         chosen = {direction: self._policy(direction, view) for direction in (Direction.EGRESS, Direction.INGRESS)}
@@ -182,12 +213,12 @@ class Pair:
 
     def judge(self, head: RequestHead) -> Permit | Denial:
         """The verdict on a request as it would be forwarded. RequestRefused where its path is ambiguous."""
-        values = self._values.findall(head.forward) if self._values is not None else None
-        key = (head.method, head.path, head.host, *values) if values else (head.method, head.path, head.host)
+        values = self._values.findall(head.forward) if self._values is not None else ()
+        key = (head.method, head.path, head.host, *values)
         verdict = self._judged.get(key)
         if verdict is None:
-            verdict = self._decide(head, values or [])
-            if len(head.path) + sum(len(value) for _, value in values or ()) <= VerdictMemory.LONGEST:
+            verdict = self._decide(head, values)
+            if len(head.path) + sum([len(value) for _, value in values]) <= VerdictMemory.LONGEST:
                 self._memory.add(self)
                 self._judged[key] = verdict
         return verdict
@@ -195,43 +226,51 @@ class Pair:
     def forget(self) -> None:
         """Verdicts are made anew when they are asked for."""
         self._judged.clear()
+        self._grounds.clear()
 
-    def _decide(self, head: RequestHead, values: list[tuple[bytes, bytes]]) -> Permit | Denial:
+    def _decide(self, head: RequestHead, values: Sequence[tuple[bytes, bytes]]) -> Permit | Denial:
         try:
             path = normalize_path(head.path)
         except AmbiguousPath:
             raise RequestRefused("path") from None
-        request = HttpRequest(
-            method=head.method.decode("ascii"),
-            path=path,
-            host=head.host,
-            headers=tuple(
-                (name.decode("latin-1").lower(), value.strip(b" \t").decode("latin-1")) for name, value in values
-            ),
-        )
-        if self.blocked is not None:
-            return Denial(
+        method = head.method.decode("ascii")
+        headers = [(name.decode("latin-1").lower(), value.strip(b" \t").decode("latin-1")) for name, value in values]
+        request = HttpRequest(method=method, path=path, host=head.host, headers=tuple(headers))
+        holding = tuple([half.holding(request) for half in self._halves.values()])
+        grounds = self._grounds.get(holding)
+        if grounds is None:
+            grounds = self._conclude(holding)
+            self._memory.add(self)
+            self._grounds[holding] = grounds
+        asked = Asked(method, path[: VerdictMemory.LONGEST], head.host)
+        return Denial(grounds, asked) if grounds.denied else Permit(grounds, asked)
+
+    def _conclude(self, holding: tuple[tuple[Conditional, ...], ...]) -> Grounds:
+        if (blocked := self.blocked) is not None:
+            return Grounds(
                 pair=self,
-                request=_told(request),
-                rules=self.blocked.rules,
+                rules=blocked.rules,
                 layer=Layer.L3L4,
-                direction=self.blocked.direction,
-                reason=self.blocked.reason,
+                denied=True,
+                direction=blocked.direction,
+                reason=blocked.reason,
             )
-        said = {direction: half.decide(request) for direction, half in self._halves.items()}
+        halves = zip(self._halves.items(), holding, strict=True)
+        said = {direction: half.conclude(rules) for (direction, half), rules in halves}
         decision = combine(said.get(Direction.EGRESS), said.get(Direction.INGRESS))
-        request = _told(request)
-        if decision.verdict is Verdict.ALLOW:
-            return Permit(pair=self, request=request, rules=decision.decided_by, layer=decision.layer)
-        direction, reason = _denied_where(decision)
-        return Denial(
+        denied = decision.verdict is not Verdict.ALLOW
+        direction, reason = _denied_where(decision) if denied else (self._seen_from(), "")
+        return Grounds(
             pair=self,
-            request=request,
             rules=decision.decided_by,
             layer=decision.layer,
+            denied=denied,
             direction=direction,
             reason=reason,
         )
+
+    def _seen_from(self) -> Direction:
+        return Direction.INGRESS if self.facts.ingress else Direction.EGRESS
 
 
 class Authorizer:
@@ -317,10 +356,3 @@ def _denied_where(decision: Decision) -> tuple[Direction, str]:
         if half is not None and half.verdict is not Verdict.ALLOW and half.layer is decision.layer:
             return direction, "policy-default" if half.default else "policy-deny"
     return Direction.INGRESS, "policy-deny"
-
-
-def _told(request: HttpRequest) -> HttpRequest:
-    """What flow records tell of a request: a verdict waits for its record, the client's headers need not."""
-    if not request.headers and len(request.path) <= VerdictMemory.LONGEST:
-        return request
-    return replace(request, headers=(), path=request.path[: VerdictMemory.LONGEST])

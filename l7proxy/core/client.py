@@ -299,7 +299,7 @@ class ClientConnection:
             self.close_after = True
         close = self.close_after or self.site.draining
         self._send(answer(FORBIDDEN, head=head.method == b"HEAD", close=close, keep10=head.keep10))
-        self._count(403, denial.reason)
+        self._count(403, denial.grounds.reason)
         if close:
             self._linger()
 
@@ -307,7 +307,7 @@ class ClientConnection:
 
     def _forward(self, head: RequestHead, permit: Permit) -> None:
         """Send an authorised request on. Only `Pair.judge` makes a Permit."""
-        if permit.pair is not self.pair:
+        if permit.grounds.pair is not self.pair:
             raise AssertionError("a permit of another pair or revision")
         if head.length:
             self._expect_body(head)

@@ -41,7 +41,6 @@ class RequestHead:
         "asis",
         "borrowed",
         "close",
-        "expects",
         "forward",
         "host",
         "http10",
@@ -70,8 +69,6 @@ class RequestHead:
         self.http10 = False
         self.keep10 = False
         """An HTTP/1.0 client asked to keep the connection."""
-        self.expects = False
-        """The client waits for 100 (Continue) before it sends the body."""
 
 
 def read_request(head: bytes, authority: bytes, limits: Limits) -> RequestHead:
@@ -170,7 +167,6 @@ def _this_hop(request: RequestHead, found: dict[bytes, list[bytes]]) -> set[byte
         raise RequestRefused("expectation", 417)
     if expectations and request.http10:
         drop.add(b"expect")  # RFC 9110, section 10.1.1: ignored in HTTP/1.0
-    request.expects = bool(expectations) and not request.http10
     return drop | (tokens - {b"close"})
 
 

@@ -1,7 +1,8 @@
 """Counters of one worker as plain integers, and verdicts waiting to become flow records.
 
-The request path only adds; `telemetry` reads for Prometheus, `Tallies.take` for the agent. Equal verdicts with equal
-status become one record with a count, so a record costs per kind of request, not per request.
+The request path only adds; `telemetry` reads for Prometheus, `Tallies.take` for the agent. Equal requests with equal
+verdict and status become one record with a count. Clients that never ask the same twice would still make a record per
+request, so only so many requests with the same grounds are told apart; the others share one that names no path.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 
-from l7proxy.core.authz import Denial, Permit
-from mesh.model import Direction, FlowRecord, HttpRecord, IdentityId, Party, Protocol, Verdict
+from l7proxy.core.authz import Asked, Denial, Grounds, Permit
+from mesh.model import FlowRecord, HttpRecord, IdentityId, Party, Protocol, Verdict
 from mesh.snapshot import PodEndpoint
 
 DURATION_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -70,10 +71,16 @@ def add(slots: dict[str, int], reason: str) -> None:
 class Tallies:
     """Verdicts that were given since the last flow records. Bounded; what does not fit is counted as lost."""
 
+    TOLD_APART = 64
+    """Different requests with the same grounds that get records of their own."""
+
     def __init__(self, counters: Counters, *, limit: int = 8192) -> None:
         self._counters = counters
         self._limit = limit
+        """Records, of all verdicts together."""
         self._waiting: list[Permit | Denial] = []
+        self._crowded: list[Grounds] = []
+        self._records = 0
         self._lost = 0
 
     def lose(self, count: int) -> None:
@@ -92,51 +99,79 @@ class Tallies:
         slots[status] = slots.get(status, 0) + 1
         counters.duration_buckets[bisect_left(DURATION_BOUNDS_S, seconds)] += 1
         counters.duration_sum += seconds
-        tally = verdict.tally
-        counts = tally.counts
-        counts[status] = counts.get(status, 0) + 1
-        if not tally.listed:
-            if len(self._waiting) >= self._limit:
-                self.lose(counts.pop(status))
-                return
-            tally.listed = True
-            self._waiting.append(verdict)
+        counts = verdict.counts
+        if status in counts:
+            counts[status] += 1
+        else:
+            self._count_first(verdict, status)
+
+    def _count_first(self, verdict: Permit | Denial, status: int) -> None:
+        counts, grounds = verdict.counts, verdict.grounds
+        if not counts and grounds.crowd.told_apart >= self.TOLD_APART:
+            self._count_other(grounds, verdict.asked.method, status)
+        elif self._has_room():
+            if not counts:
+                grounds.crowd.told_apart += 1
+                self._waiting.append(verdict)
+            counts[status] = 1
+
+    def _count_other(self, grounds: Grounds, method: str, status: int) -> None:
+        others, key = grounds.crowd.others, (method, status)
+        if key in others:
+            others[key] += 1
+        elif self._has_room():
+            if not others:
+                self._crowded.append(grounds)
+            others[key] = 1
+
+    def _has_room(self) -> bool:
+        """Room for one more record, which is taken; what it would have told is lost otherwise."""
+        if self._records >= self._limit:
+            self.lose(1)
+            return False
+        self._records += 1
+        return True
 
     def take(self, node: str, now_ns: int, new_id: Callable[[], str]) -> list[FlowRecord]:
         waiting, self._waiting = self._waiting, []
-        records: list[FlowRecord] = []
+        crowded, self._crowded = self._crowded, []
+        self._records = 0
+        told = [
+            (verdict.grounds, verdict.asked, status, count)
+            for verdict in waiting
+            for status, count in verdict.counts.items()
+        ]
+        told += [
+            (grounds, Asked(method, "", ""), status, count)
+            for grounds in crowded
+            for (method, status), count in grounds.crowd.others.items()
+        ]
         for verdict in waiting:
-            counts, verdict.tally.counts = verdict.tally.counts, {}
-            verdict.tally.listed = False
-            records.extend(_record(verdict, status, count, node, now_ns, new_id()) for status, count in counts.items())
-        return records
+            verdict.counts.clear()
+            verdict.grounds.crowd.told_apart = 0
+        for grounds in crowded:
+            grounds.crowd.others.clear()
+        return [_record(*each, node, now_ns, new_id()) for each in told]
 
 
-def _record(verdict: Permit | Denial, status: int, count: int, node: str, now_ns: int, number: str) -> FlowRecord:
-    pair, facts = verdict.pair, verdict.pair.facts
-    denied = isinstance(verdict, Denial)
-    direction = verdict.direction if isinstance(verdict, Denial) else _seen_from(pair.facts.ingress)
-    request = verdict.request
+def _record(grounds: Grounds, asked: Asked, status: int, count: int, node: str, now_ns: int, number: str) -> FlowRecord:
+    pair, facts = grounds.pair, grounds.pair.facts
     return FlowRecord(
         id=number,
         time_ns=now_ns,
         node=node,
-        direction=direction,
-        verdict=Verdict.DENY if denied else Verdict.ALLOW,
-        layer=verdict.layer,
+        direction=grounds.direction,
+        verdict=Verdict.DENY if grounds.denied else Verdict.ALLOW,
+        layer=grounds.layer,
         protocol=Protocol.TCP,
         source=party(pair.source, facts.source_identity, facts.source_ip, facts.source_port),
         destination=party(pair.destination, facts.destination_identity, facts.destination_ip, facts.destination_port),
         service=pair.service,
-        drop_reason=verdict.reason if isinstance(verdict, Denial) else "",
-        rules=verdict.rules,
-        http=HttpRecord(method=request.method, path=request.path[:1024], status=status, host=request.host),
+        drop_reason=grounds.reason,
+        rules=grounds.rules,
+        http=HttpRecord(method=asked.method, path=asked.path, status=status, host=asked.host),
         count=count,
     )
-
-
-def _seen_from(ingress: bool) -> Direction:
-    return Direction.INGRESS if ingress else Direction.EGRESS
 
 
 def party(endpoint: PodEndpoint | None, identity: int, ip: str, port: int) -> Party:

@@ -94,8 +94,8 @@ class AccessLog:
             "bytesOut": client.bytes_out,
             "durationMs": round(took * 1000, 3),
             "decision": _decision(verdict),
-            "policies": _policies(verdict.rules) if verdict else [],
-            "rules": [_rule(ref) for ref in verdict.rules] if verdict else [],
+            "policies": _policies(verdict.grounds.rules) if verdict else [],
+            "rules": [_rule(ref) for ref in verdict.grounds.rules] if verdict else [],
             "revision": pair.revision,
         }
         if pair.service:

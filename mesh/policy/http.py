@@ -138,11 +138,12 @@ def _value_holds(match: HeaderMatch, value: str) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Conditional:
-    """A rule about requests."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Conditional:
+    """A rule about requests. Told apart as an object, so that a set of them is quickly compared."""
 
     ref: RuleRef
+    denies: bool
     matches: tuple[PreparedMatch, ...]
 
     def holds(self, request: HttpRequest) -> bool:
@@ -158,8 +159,8 @@ class HttpHalf:
     open: bool = False
     """Let in whatever no Deny rule matches."""
     opened_by: tuple[RuleRef, ...] = ()
-    allows: tuple[_Conditional, ...] = ()
-    denies: tuple[_Conditional, ...] = ()
+    allows: tuple[Conditional, ...] = ()
+    denies: tuple[Conditional, ...] = ()
     closed_by: tuple[RuleRef, ...] = field(default=())
     """The policies whose conditional rules opened the port, for requests that none of them matches."""
 
@@ -169,19 +170,26 @@ class HttpHalf:
 
     def decide(self, request: HttpRequest | None) -> HalfDecision:
         """The verdict on a request; without one, what L4 does: let the connection through to the proxy."""
+        if request is None and self.settled is None:
+            return _l7(Verdict.ALLOW, (*self.opened_by, *(rule.ref for rule in (*self.allows, *self.denies))))
+        return self.conclude(self.holding(request) if request is not None else ())
+
+    def holding(self, request: HttpRequest) -> tuple[Conditional, ...]:
+        """The rules about requests that settle this one: those that deny it, else those that let it in."""
+        denying = [rule for rule in self.denies if rule.holds(request)]
+        if denying or self.open:
+            return tuple(denying)
+        return tuple([rule for rule in self.allows if rule.holds(request)])
+
+    def conclude(self, holding: tuple[Conditional, ...]) -> HalfDecision:
+        """The verdict on every request for which `holding` says this: there are few of them, and many requests."""
         if self.settled is not None:
             return self.settled
-        if request is None:
-            refs = (*self.opened_by, *(rule.ref for rule in (*self.allows, *self.denies)))
-            return _l7(Verdict.ALLOW, refs)
-        denying = tuple(rule.ref for rule in self.denies if rule.holds(request))
-        if denying:
-            return _l7(Verdict.DENY, denying)
+        refs = tuple(rule.ref for rule in holding)
+        if holding:
+            return _l7(Verdict.DENY if holding[0].denies else Verdict.ALLOW, refs)
         if self.open:
             return _l7(Verdict.ALLOW, self.opened_by, default=not self.opened_by)
-        allowing = tuple(rule.ref for rule in self.allows if rule.holds(request))
-        if allowing:
-            return _l7(Verdict.ALLOW, allowing)
         return _l7(Verdict.DENY, self.closed_by, default=True)
 
 
@@ -232,9 +240,13 @@ def prepare(direction: DirectionPolicy, peer: IdentityId, protocol: int, port: i
     )
 
 
-def _conditional(rules: list[ResolvedRule], action: Action) -> tuple[_Conditional, ...]:
+def _conditional(rules: list[ResolvedRule], action: Action) -> tuple[Conditional, ...]:
     return tuple(
-        _Conditional(ref=rule.ref, matches=tuple(PreparedMatch(match, action) for match in rule.http))
+        Conditional(
+            ref=rule.ref,
+            denies=action is Action.DENY,
+            matches=tuple(PreparedMatch(match, action) for match in rule.http),
+        )
         for rule in rules
         if rule.http is not None and rule.action is action
     )

@@ -47,8 +47,8 @@ def test_permit_names_the_rules_of_both_directions() -> None:
     now = view(ingress(rule("in", http=(prefix("/api"),))), egress=ingress(rule("out", http=(prefix("/"),))))
     verdict = judge(Pair(replace(FACTS, egress=True), now), get("/api"))
     assert isinstance(verdict, Permit)
-    assert {ref.policy for ref in verdict.rules} == {"t/in", "t/out"}
-    assert verdict.layer is Layer.L7
+    assert {ref.policy for ref in verdict.grounds.rules} == {"t/in", "t/out"}
+    assert verdict.grounds.layer is Layer.L7
 
 
 def test_denial_names_direction_policy_and_reason() -> None:
@@ -58,8 +58,10 @@ def test_denial_names_direction_policy_and_reason() -> None:
     inward, outward = judge(pair, get("/no")), judge(pair, get("/x"))
     assert isinstance(inward, Denial)
     assert isinstance(outward, Denial)
-    assert (inward.direction, inward.reason, inward.rules[0].policy) == (Direction.INGRESS, "policy-default", "t/in")
-    assert (outward.direction, outward.reason, outward.rules[0].policy) == (Direction.EGRESS, "policy-deny", "t/out")
+    why, reason = inward.grounds, "policy-default"
+    assert (why.direction, why.reason, why.rules[0].policy) == (Direction.INGRESS, reason, "t/in")
+    why, reason = outward.grounds, "policy-deny"
+    assert (why.direction, why.reason, why.rules[0].policy) == (Direction.EGRESS, reason, "t/out")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_peer_that_no_rule_names_is_blocked_at_l4_even_where_http_is_open_to_oth
     assert pair.blocked is not None
     verdict = judge(pair, get())
     assert isinstance(verdict, Denial)
-    assert verdict.layer is Layer.L3L4
+    assert verdict.grounds.layer is Layer.L3L4
 
 
 def test_unknown_identity_is_denied_and_the_node_is_not() -> None:
@@ -120,13 +122,24 @@ def test_verdicts_are_remembered_by_what_the_rules_look_at() -> None:
     assert judge(pair, get("/?q=1", "X-Env: prod")) is first
 
 
+def test_requests_for_which_the_same_rules_hold_share_their_grounds() -> None:
+    pair = Pair(FACTS, view(ingress(rule("a", http=(prefix("/a"),)), rule("b", http=(prefix("/b"),)))))
+    first, second, other, denied = (judge(pair, get(path)) for path in ("/a/1", "/a/2", "/b", "/c"))
+    assert first.grounds is second.grounds
+    assert (first.asked.path, second.asked.path) == ("/a/1", "/a/2")
+    assert [verdict.grounds.rules[0].policy for verdict in (first, other)] == ["t/a", "t/b"]
+    assert denied.denied
+    pair.forget()
+    assert judge(pair, get("/a/1")).grounds is not first.grounds
+
+
 def test_remembered_verdicts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VerdictMemory, "LIMIT", 10)
     memory = VerdictMemory()
     pairs = [Pair(FACTS, ALLOW_ALL, memory) for _ in range(4)]
     for number in range(40):
         judge(pairs[number % 4], get(f"/{number}"))
-    assert 0 < sum(len(pair._judged) for pair in pairs) <= 10
+    assert 0 < sum(len(pair._judged) + len(pair._grounds) for pair in pairs) <= 10
 
 
 def test_what_is_remembered_of_a_long_request_is_short() -> None:
@@ -136,8 +149,7 @@ def test_what_is_remembered_of_a_long_request_is_short() -> None:
     short = judge(pair, get("/", "x-env: prod"))
     assert (long_path.denied, long_value.denied, short.denied) == (False, True, False)
     assert len(pair._judged) == 1
-    assert len(long_path.request.path) == 1024
-    assert long_value.request.headers == short.request.headers == ()
+    assert len(long_path.asked.path) == 1024
 
 
 def test_pairs_are_shared_and_forgotten_with_their_revision() -> None:
@@ -261,8 +273,9 @@ def test_proxy_and_decide_give_one_verdict(
             ingress=inward if facts.ingress else None,
         )
         assert said.denied is (expected.verdict is not Verdict.ALLOW)
-        assert said.rules == expected.decided_by
-        assert said.layer is expected.layer
+        assert said.grounds.denied is said.denied
+        assert said.grounds.rules == expected.decided_by
+        assert said.grounds.layer is expected.layer
 
 
 def test_matches_that_name_headers_see_the_forwarded_ones_only() -> None:

@@ -59,6 +59,33 @@ def test_what_does_not_fit_is_counted_as_lost() -> None:
     assert counters.allowed == {200: 5}
 
 
+def test_requests_that_never_repeat_share_a_record_that_names_no_path() -> None:
+    counters = Counters()
+    tallies = Tallies(counters)
+    paths = [f"/api/{number}" for number in range(Tallies.TOLD_APART + 9)]
+    for _ in range(2):  # what comes after a batch is told apart anew
+        for path in (*paths, "/no"):
+            tallies.count(PAIR.judge(HEADS.request(get(path), b"a").head), 200, 0.0)
+        records = tallies.take("n1", 5, lambda: "id")
+        *named, others = [record for record in records if record.verdict is Verdict.ALLOW]
+        assert [record.http.path for record in named if record.http] == paths[: Tallies.TOLD_APART]
+        assert others.http is not None
+        assert (others.http.method, others.http.path, others.http.host, others.count) == ("GET", "", "", 9)
+        assert others.rules == named[0].rules
+        # those who are denied do not suffer from those who are allowed
+        assert [record.http.path for record in records if record.http and record.verdict is Verdict.DENY] == ["/no"]
+    assert counters.flows_lost == 0
+
+
+def test_a_request_that_is_told_apart_is_so_with_every_status() -> None:
+    tallies = Tallies(Counters())
+    paths = [f"/api/{number}" for number in range(Tallies.TOLD_APART)]
+    for status in (200, 502):
+        for path in paths:
+            tallies.count(PAIR.judge(HEADS.request(get(path), b"a").head), status, 0.0)
+    assert len(take(tallies)) == 2 * len(paths)
+
+
 def test_durations_fall_into_their_buckets() -> None:
     counters = Counters()
     tallies = Tallies(counters)
