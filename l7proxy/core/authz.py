@@ -2,7 +2,8 @@
 
 One `Pair` stands for all connections between two addresses on one port under one revision of the policy. It prepares
 both halves once and remembers its verdicts, because requests repeat: the usual request costs one dictionary lookup.
-What was not asked before is held against the rules, and requests for which the same rules hold share their grounds.
+What was not asked before is held against the rules: of all but the path a pair remembers which rules are left, and
+requests for which the same ones hold share their grounds.
 Forwarding takes a Permit (`client.ClientConnection._forward`), and only `Pair.judge` makes one.
 
 A verdict also counts how often it was given, by status; `tally.Tallies` turns the counts into flow records.
@@ -22,15 +23,17 @@ from mesh.model import (
     Decision,
     Direction,
     DirectionPolicy,
-    HttpRequest,
     IdentityId,
     Layer,
     RuleRef,
     Verdict,
 )
 from mesh.policy.decide import combine
-from mesh.policy.http import AmbiguousPath, Conditional, HttpHalf, normalize_path
+from mesh.policy.http import AmbiguousPath, Conditional, HttpHalf, Narrowed, normalize_path
 from mesh.snapshot import PodEndpoint, ProxyView
+
+Fields = Sequence[tuple[bytes, bytes]]
+"""Names and values as received."""
 
 _NOBODY: tuple[RuleRef, ...] = ()
 
@@ -138,6 +141,7 @@ class Pair:
         "_halves",
         "_judged",
         "_memory",
+        "_narrowed",
         "_values",
         "blocked",
         "destination",
@@ -165,7 +169,9 @@ class Pair:
         self.destination: PodEndpoint | None = view.endpoints.get(facts.destination_endpoint)
         self._halves: dict[Direction, HttpHalf] = {}
         self._judged: dict[tuple[object, ...], Permit | Denial] = {}
-        """By all that rules may look at."""
+        """By all that rules may look at, the path first."""
+        self._narrowed: dict[tuple[object, ...], tuple[Narrowed, ...]] = {}
+        """By the same without the path."""
         self._grounds: dict[tuple[tuple[Conditional, ...], ...], Grounds] = {}
         """By the rules that hold, of each half."""
         self.service = view.services.get(facts.service, "")
@@ -214,11 +220,12 @@ class Pair:
     def judge(self, head: RequestHead) -> Permit | Denial:
         """The verdict on a request as it would be forwarded. RequestRefused where its path is ambiguous."""
         values = self._values.findall(head.forward) if self._values is not None else ()
-        key = (head.method, head.path, head.host, *values)
+        key = (head.path, head.method, head.host, *values)
         verdict = self._judged.get(key)
         if verdict is None:
-            verdict = self._decide(head, values)
-            if len(head.path) + sum([len(value) for _, value in values]) <= VerdictMemory.LONGEST:
+            worth_it = len(head.path) + sum([len(value) for _, value in values]) <= VerdictMemory.LONGEST
+            verdict = self._decide(head, values, key[1:] if worth_it else None)
+            if worth_it:
                 self._memory.add(self)
                 self._judged[key] = verdict
         return verdict
@@ -226,24 +233,35 @@ class Pair:
     def forget(self) -> None:
         """Verdicts are made anew when they are asked for."""
         self._judged.clear()
+        self._narrowed.clear()
         self._grounds.clear()
 
-    def _decide(self, head: RequestHead, values: Sequence[tuple[bytes, bytes]]) -> Permit | Denial:
+    def _decide(self, head: RequestHead, values: Fields, key: tuple[object, ...] | None) -> Permit | Denial:
         try:
             path = normalize_path(head.path)
         except AmbiguousPath:
             raise RequestRefused("path") from None
-        method = head.method.decode("ascii")
-        headers = [(name.decode("latin-1").lower(), value.strip(b" \t").decode("latin-1")) for name, value in values]
-        request = HttpRequest(method=method, path=path, host=head.host, headers=tuple(headers))
-        holding = tuple([half.holding(request) for half in self._halves.values()])
+        narrowed = self._narrowed.get(key) if key is not None else None
+        if narrowed is None:
+            narrowed = self._narrow(head, values)
+            if key is not None:
+                self._memory.add(self)
+                self._narrowed[key] = narrowed
+        holding = tuple([left.holding(path) for left in narrowed])
         grounds = self._grounds.get(holding)
         if grounds is None:
             grounds = self._conclude(holding)
             self._memory.add(self)
             self._grounds[holding] = grounds
-        asked = Asked(method, path[: VerdictMemory.LONGEST], head.host)
+        asked = Asked(head.method.decode("ascii"), path[: VerdictMemory.LONGEST], head.host)
         return Denial(grounds, asked) if grounds.denied else Permit(grounds, asked)
+
+    def _narrow(self, head: RequestHead, values: Fields) -> tuple[Narrowed, ...]:
+        method = head.method.decode("ascii")
+        headers = tuple(
+            (name.decode("latin-1").lower(), value.strip(b" \t").decode("latin-1")) for name, value in values
+        )
+        return tuple(half.narrowed(method, head.host, headers) for half in self._halves.values())
 
     def _conclude(self, holding: tuple[tuple[Conditional, ...], ...]) -> Grounds:
         if (blocked := self.blocked) is not None:

@@ -34,7 +34,21 @@ from mesh.paths import (
 )
 from mesh.patterns import compile_pattern
 
-__all__ = ["AmbiguousPath", "HttpHalf", "PreparedMatch", "matches", "normalize_host", "normalize_path", "prepare"]
+__all__ = [
+    "AmbiguousPath",
+    "Conditional",
+    "HttpHalf",
+    "Narrowed",
+    "PreparedMatch",
+    "matches",
+    "normalize_host",
+    "normalize_path",
+    "prepare",
+]
+
+
+Headers = tuple[tuple[str, str], ...]
+"""Names in lower case, and values."""
 
 
 def matches(match: HttpMatch, request: HttpRequest) -> bool:
@@ -63,13 +77,14 @@ class PreparedMatch:
         self._headers = match.headers
 
     def holds(self, request: HttpRequest) -> bool:
-        if self._methods and not self._method_holds(request.method):
+        return self.holds_but_for_path(request.method, request.host, request.headers) and self.path_holds(request.path)
+
+    def holds_but_for_path(self, method: str, host: str, headers: Headers) -> bool:
+        if self._methods and not self._method_holds(method):
             return False
-        if self._hosts and request.host.removesuffix(".") not in self._hosts:
+        if self._hosts and host.removesuffix(".") not in self._hosts:
             return False
-        if self._wants_path and not self._path_holds(request.path):
-            return False
-        return all(_header_holds(match, request.headers, deny=self._deny) for match in self._headers)
+        return all(_header_holds(match, headers, deny=self._deny) for match in self._headers)
 
     def _method_holds(self, method: str) -> bool:
         # Method names are case-sensitive (RFC 9110, 9.1), but not every server knows.
@@ -82,8 +97,8 @@ class PreparedMatch:
             return given
         return tuple(dict.fromkeys((*given, *(decode_reserved(value) for value in given if "%" in value))))
 
-    def _path_holds(self, path: str) -> bool:
-        if self._one_path_holds(path):
+    def path_holds(self, path: str) -> bool:
+        if not self._wants_path or self._one_path_holds(path):
             return True
         if not self._deny or not ("%" in path or ";" in path or "//" in path):
             return False
@@ -105,7 +120,7 @@ def _elements(path: PathMatch) -> str:
     return path.value.rstrip("/")
 
 
-def _header_holds(match: HeaderMatch, headers: tuple[tuple[str, str], ...], *, deny: bool) -> bool:
+def _header_holds(match: HeaderMatch, headers: Headers, *, deny: bool) -> bool:
     """Any value of a header that stands there several times may match; absent means that there is none."""
     if match.match is Match.ABSENT:
         # Absent is the other way round: here it is Allow that must not miss a header.
@@ -146,8 +161,19 @@ class Conditional:
     denies: bool
     matches: tuple[PreparedMatch, ...]
 
-    def holds(self, request: HttpRequest) -> bool:
-        return any(match.holds(request) for match in self.matches)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Narrowed:
+    """What is left to ask a half once all of a request is known but its path: that differs most."""
+
+    denies: tuple[tuple[Conditional, PreparedMatch], ...]
+    allows: tuple[tuple[Conditional, PreparedMatch], ...]
+
+    def holding(self, path: str) -> tuple[Conditional, ...]:
+        """The rules about requests that settle this one: those that deny it, else those that let it in."""
+        denying = [rule for rule, match in self.denies if match.path_holds(path)]
+        holding = denying or [rule for rule, match in self.allows if match.path_holds(path)]
+        return tuple(dict.fromkeys(holding))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,11 +201,21 @@ class HttpHalf:
         return self.conclude(self.holding(request) if request is not None else ())
 
     def holding(self, request: HttpRequest) -> tuple[Conditional, ...]:
-        """The rules about requests that settle this one: those that deny it, else those that let it in."""
-        denying = [rule for rule in self.denies if rule.holds(request)]
-        if denying or self.open:
-            return tuple(denying)
-        return tuple([rule for rule in self.allows if rule.holds(request)])
+        """The rules that settle a request."""
+        return self.narrowed(request.method, request.host, request.headers).holding(request.path)
+
+    def narrowed(self, method: str, host: str, headers: Headers) -> Narrowed:
+        """To the rules that can hold for such requests."""
+        denies, allows = (
+            tuple(
+                (rule, match)
+                for rule in rules
+                for match in rule.matches
+                if match.holds_but_for_path(method, host, headers)
+            )
+            for rules in (self.denies, () if self.open else self.allows)
+        )
+        return Narrowed(denies=denies, allows=allows)
 
     def conclude(self, holding: tuple[Conditional, ...]) -> HalfDecision:
         """The verdict on every request for which `holding` says this: there are few of them, and many requests."""

@@ -139,7 +139,7 @@ def test_remembered_verdicts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     pairs = [Pair(FACTS, ALLOW_ALL, memory) for _ in range(4)]
     for number in range(40):
         judge(pairs[number % 4], get(f"/{number}"))
-    assert 0 < sum(len(pair._judged) + len(pair._grounds) for pair in pairs) <= 10
+    assert 0 < sum(len(pair._judged) + len(pair._grounds) + len(pair._narrowed) for pair in pairs) <= 10
 
 
 def test_what_is_remembered_of_a_long_request_is_short() -> None:
