@@ -24,6 +24,7 @@ _FIELDS = re.compile(
     rb"\r\n(host|content-length|transfer-encoding|connection|expect|keep-alive|te|upgrade|http2-settings"
     rb"|proxy-[^:\r\n]*):([^\r\n]*)"
 )
+_KEEP_ALIVE = re.compile(rb"\r\nconnection:[ \t]*keep-alive[ \t]*(?=\r\n)")
 _HOST = re.compile(rb"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._~!$&'()*+,;=-]{1,255})(?::([0-9]{1,5}))?")
 _ABSOLUTE = re.compile(rb"[hH][tT][tT][pP]://([^/?]*)(.*)", re.DOTALL)
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -86,9 +87,26 @@ def read_request(head: bytes, authority: bytes, limits: Limits) -> RequestHead:
         raise RequestRefused("request-line-too-long", 414)
     lower = head.lower()
     fields = _FIELDS.findall(lower)
-    if len(fields) == 1 and fields[0][0] == b"host" and minor == b"1" and target[0] == 0x2F:
-        return RequestHead(method, target.partition(b"?")[0], host_of(fields[0][1]), head)
+    plain = _read_plain(method, target, head, lower, fields) if minor == b"1" and target[0] == 0x2F else None
+    if plain is not None:
+        return plain
     return _read_slowly(head, (method, target, minor), fields, authority)
+
+
+def _read_plain(
+    method: bytes, target: bytes, head: bytes, lower: bytes, fields: list[tuple[bytes, bytes]]
+) -> RequestHead | None:
+    """The usual head: Host, at most a Connection field that says what goes without saying. None: not that."""
+    path = target.partition(b"?")[0]
+    if len(fields) == 1 and fields[0][0] == b"host":
+        return RequestHead(method, path, host_of(fields[0][1]), head)
+    line = _KEEP_ALIVE.search(lower) if len(fields) == 2 else None
+    host = dict(fields).get(b"host")
+    if line is None or host is None:
+        return None
+    request = RequestHead(method, path, host_of(host), head[: line.start()] + head[line.end() :])
+    request.asis = False
+    return request
 
 
 def _read_slowly(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from l7proxy.core import request_head as module
 from l7proxy.core.limits import Limits
 from l7proxy.core.refusal import RequestRefused
 from l7proxy.core.request_head import CHUNKED, RequestHead, host_of, read_request
@@ -44,6 +45,41 @@ def test_what_concerns_this_hop_alone_stays_behind() -> None:
     assert head.forward == get("/", "X-Keep: 1")
     assert not head.asis
     assert not head.close
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("Connection: keep-alive", "X-Keep: 1"),
+        ("X-Keep: 1", "connection:\tKeep-Alive \t"),
+        ("X-Keep: keep-alive", "CONNECTION:keep-alive"),
+    ],
+)
+def test_keep_alive_alone_is_left_out_as_the_slow_reader_does(
+    fields: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = get("/a?b", *fields, host="Shop:80")
+    quick = read(raw)
+    monkeypatch.setattr(module, "_read_plain", lambda *_: None)
+    slow = read(raw)
+    assert {name: getattr(quick, name) for name in RequestHead.__slots__} == {
+        name: getattr(slow, name) for name in RequestHead.__slots__
+    }
+    assert b"onnection" not in quick.forward
+    assert not quick.asis
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("Connection: keep-alive, X-Drop", "X-Drop: 1"),
+        ("Connection: keep-alive", "Connection: X-Drop", "X-Drop: 1"),
+        ("Connection: keep-alive", "Keep-Alive: 5"),
+        ("Connection: keep-alive-not", "Keep-Alive-Not: 5"),
+    ],
+)
+def test_keep_alive_beside_other_options_drops_what_they_name(fields: tuple[str, ...]) -> None:
+    assert read(get("/", *fields)).forward == get("/")
 
 
 @pytest.mark.parametrize(
