@@ -15,16 +15,15 @@ from __future__ import annotations
 import re
 
 from l7proxy.core.authz import Denial, Pair, Permit
-from l7proxy.core.chunks import ChunkReader, MalformedChunk, frame, last_chunk
 from l7proxy.core.facts import ConnectionFacts, Pipe
 from l7proxy.core.heads import KnownRequest
 from l7proxy.core.local_answers import FORBIDDEN, answer
 from l7proxy.core.refusal import RequestRefused
-from l7proxy.core.request_head import CHUNKED, RequestHead
+from l7proxy.core.request_body import BodyBroken, RequestBody, body_of
+from l7proxy.core.request_head import RequestHead
 from l7proxy.core.sides import ANSWER, BODY, GONE, IDLE, LINGER, Shelf, UpstreamSide
 from l7proxy.core.site import Site
 from l7proxy.core.tally import add
-from l7proxy.core.witness import ChunkedWitness, Disagreement
 
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 _BLANK = b"\r\n\r\n"
@@ -38,10 +37,9 @@ class ClientConnection:
         "answered",
         "authority",
         "began",
-        "body_left",
+        "body",
         "bytes_in",
         "bytes_out",
-        "chunks",
         "close_after",
         "dressed",
         "eof",
@@ -60,7 +58,6 @@ class ClientConnection:
         "started",
         "upstream",
         "verdict",
-        "witness",
     )
 
     def __init__(self, site: Site, pipe: Pipe, pair: Pair, facts: ConnectionFacts, shelf: Shelf) -> None:
@@ -70,7 +67,6 @@ class ClientConnection:
         self.facts = facts
         self.authority = facts.authority
         self.shelf = shelf
-        self.witness: ChunkedWitness | None = None
         self.phase = IDLE
         self.held = bytearray()
         """Bytes not read yet: of an unfinished head, or of requests whose turn has not come."""
@@ -79,8 +75,8 @@ class ClientConnection:
         self.upstream: UpstreamSide | None = None
         self.outbox: list[bytes] = []
         """For the upstream, while it is being connected."""
-        self.chunks: ChunkReader | None = None
-        self.body_left = 0
+        self.body: RequestBody | None = None
+        """What of the request's body is still to come, in BODY."""
         self.answered = False
         """A byte of the final response was sent: no other answer can be given."""
         self.close_after = False
@@ -310,7 +306,8 @@ class ClientConnection:
         if permit.grounds.pair is not self.pair:
             raise AssertionError("a permit of another pair or revision")
         if head.length:
-            self._expect_body(head)
+            self.phase = BODY
+            self.body = body_of(head, self.site.limits)
         else:
             self.phase = ANSWER
         idle = self.shelf.idle
@@ -327,14 +324,6 @@ class ClientConnection:
         if head.length:
             self.read_on(can=False)
         self.site.open(self)
-
-    def _expect_body(self, head: RequestHead) -> None:
-        self.phase = BODY
-        self.body_left = head.length
-        self.chunks = self.witness = None
-        if head.length == CHUNKED:
-            self.chunks = ChunkReader(self.site.limits)
-            self.witness = ChunkedWitness(head.forward, response=False)
 
     def connected(self, upstream: UpstreamSide) -> None:
         """The upstream that `open` promised. Policy may have changed meanwhile: nothing goes where it forbids all."""
@@ -358,44 +347,23 @@ class ClientConnection:
 
     def _body(self, data: bytes) -> None:
         """Body bytes, and perhaps the beginning of the next request behind them."""
+        body = self.body
+        if body is None:
+            raise AssertionError("a body that nobody expects")
         try:
-            if self.chunks is not None and self.witness is not None:
-                rest = self._chunked_body(self.chunks, self.witness, data)
-            else:
-                rest = self._length_body(data)
-        except (MalformedChunk, Disagreement):
+            out, rest = body.feed(data)
+        except BodyBroken:
             return self._broken_request("body-malformed")
-        return self._hold(rest) if rest else None
-
-    def _length_body(self, data: bytes) -> bytes:
-        rest = b""
-        if len(data) > self.body_left:
-            data, rest = data[: self.body_left], data[self.body_left :]
-        self.body_left -= len(data)
-        self._to_upstream(data, len(data), ends=not self.body_left)
-        return rest
-
-    def _chunked_body(self, chunks: ChunkReader, witness: ChunkedWitness, data: bytes) -> bytes:
-        payload, used = chunks.feed(data)
-        taken, rest = (data, b"") if used == len(data) else (data[:used], data[used:])
-        witness.feed(taken, ends=chunks.done)
-        out = frame(payload)
-        if chunks.done:
-            out += last_chunk(chunks.trailers)
-        self._to_upstream(out, used, ends=chunks.done)
-        return rest
-
-    def _to_upstream(self, data: bytes, used: int, *, ends: bool) -> None:
-        self.bytes_in += used
-        if ends:
+        self.bytes_in += len(data) - len(rest)
+        if body.done:
             self.phase = ANSWER
-            self.chunks = self.witness = None
-        if not data:
-            return
-        if self.upstream is not None:
-            self.upstream.pipe.write(data)
-        else:
-            self.outbox.append(data)
+            self.body = None
+        if out:
+            if self.upstream is not None:
+                self.upstream.pipe.write(out)
+            else:
+                self.outbox.append(out)
+        return self._hold(rest) if rest else None
 
     # ---- answers ---------------------------------------------------------------------------------------------
 
@@ -533,7 +501,7 @@ class ClientConnection:
         self.held.clear()
         self.phase = LINGER
         self.active = self.began = self.site.now
-        self.chunks = None
+        self.body = None
         if self.eof or self.pipe.is_closing():
             self._end()
             return
