@@ -75,6 +75,7 @@ class CountersCollector(Collector):
                 slots.upstream_retries,
             ),
             ("weft_proxy_policy_resets", "Connections cut by a policy change.", slots.reset_by_policy),
+            ("weft_proxy_access_log_lines_lost", "Lines that could not be written.", slots.log_lines_lost),
             ("weft_proxy_flow_records_lost", "Flow records that could not be kept or sent.", slots.flows_lost),
         ):
             yield CounterMetricFamily(name, text, value=value)

@@ -166,6 +166,7 @@ class Worker:
     async def _flush(self) -> None:
         if self.access_log is not None:
             self.access_log.flush()
+            self.counters.log_lines_lost = self.access_log.lost
         if not self._link.up:
             return  # verdicts go on being counted where they are; the memory for them is bounded
         records = self.tallies.take(self.node, time.time_ns(), _new_id)

@@ -29,6 +29,7 @@ class Counters:
         "duration_buckets",
         "duration_sum",
         "flows_lost",
+        "log_lines_lost",
         "open_clients",
         "open_upstreams",
         "refused",
@@ -58,6 +59,7 @@ class Counters:
         self.duration_buckets = [0] * (len(DURATION_BOUNDS_S) + 1)
         self.duration_sum = 0.0
         self.flows_lost = 0
+        self.log_lines_lost = 0
         self.open_clients = 0
         self.open_upstreams = 0
         self.revision = 0

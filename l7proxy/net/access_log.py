@@ -7,6 +7,7 @@ it is where secrets are passed.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -19,9 +20,14 @@ from mesh.model import RuleRef
 
 FLUSH_BYTES = 64 << 10
 
+log = logging.getLogger(__name__)
+
 
 class AccessLog:
-    """`where`: a file, or `-`. Lines are kept until `flush`, which the worker calls twice a second."""
+    """`where`: a file, or `-`. Lines are kept until `flush`, which the worker calls twice a second.
+
+    Requests do not depend on it: where it cannot be written, lines are counted as lost, and it is tried again.
+    """
 
     def __init__(
         self, where: str, node: Callable[[], str], wall_clock: Callable[[], float], clock: Callable[[], float]
@@ -33,22 +39,45 @@ class AccessLog:
         self._lines: list[str] = []
         self._held_bytes = 0
         self.lost = 0
-        """Lines that could not be written (disk full)."""
+        """Lines that could not be written (disk full, folder gone)."""
+        self._told = False
+        """Of the trouble there is now."""
         self._file = self._open()
 
-    def _open(self) -> TextIO:
+    def _open(self) -> TextIO | None:
         if self._where == "-":
             return sys.stdout
-        # Paths and names of callers are not everybody's to read.
-        descriptor = os.open(self._where, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            # Paths and names of callers are not everybody's to read.
+            descriptor = os.open(self._where, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            self._tell(error)
+            return None
+        self._told = False
         return open(descriptor, "a", encoding="utf-8", buffering=1 << 16)
 
+    def _tell(self, error: OSError) -> None:
+        if not self._told:
+            words = "access log %s: %s; requests go on, their lines are lost (counted) until it can be written"
+            log.warning(words, self._where, error.strerror)
+        self._told = True
+
     def reopen(self) -> None:
-        """After logrotate has moved the file away (SIGHUP)."""
+        """After logrotate has moved the file away (SIGHUP). Where there can be no new one, the old one is kept."""
         self.flush()
-        if self._where != "-":
-            self._file.close()
-            self._file = self._open()
+        if self._where == "-":
+            return
+        made = self._open()
+        if made is not None:
+            self._shut()
+            self._file = made
+
+    def _shut(self) -> None:
+        if self._file is not None and self._where != "-":
+            try:
+                self._file.close()
+            except OSError as error:  # what it still held
+                self._tell(error)
 
     def flush(self) -> None:
         if not self._lines:
@@ -56,16 +85,22 @@ class AccessLog:
         text, count = "".join(self._lines), len(self._lines)
         self._lines.clear()
         self._held_bytes = 0
+        self._file = self._file or self._open()
+        if self._file is None:
+            self.lost += count
+            return
         try:
             self._file.write(text)
             self._file.flush()
-        except OSError:
+        except OSError as error:
             self.lost += count
+            self._tell(error)
+        else:
+            self._told = False
 
     def close(self) -> None:
         self.flush()
-        if self._where != "-":
-            self._file.close()
+        self._shut()
 
     def record(self, client: ClientSide, status: int, reason: str) -> None:
         """Called by the core when an exchange has its outcome."""

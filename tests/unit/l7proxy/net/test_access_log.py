@@ -96,6 +96,36 @@ def test_lines_that_cannot_be_written_are_counted_and_harm_nothing() -> None:
     assert statuses(play.sent) == [400]
 
 
+def test_where_there_can_be_no_new_file_the_old_one_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    play = Play()
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = logged(play, folder / "log")
+    moved = folder.rename(tmp_path / "moved")
+    log.reopen()
+    log.reopen()
+    play.ask(b"junk\r\n\r\n")
+    log.close()
+    assert (len(lines(moved / "log")), log.lost) == (1, 0)
+    (told,) = [record.message for record in caplog.records]
+    assert "No such file or directory; requests go on" in told
+
+
+def test_a_log_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
+    play = Play()
+    folder = tmp_path / "later"
+    log = logged(play, folder / "log")
+    play.ask(b"junk\r\n\r\n")
+    log.flush()
+    assert log.lost == 1
+    folder.mkdir()
+    other = Play()
+    other.site.record = log.record
+    other.ask(b"junk\r\n\r\n")
+    log.close()
+    assert (len(lines(folder / "log")), log.lost) == (1, 1)
+
+
 def test_names_of_input_cannot_break_a_line(tmp_path: Path) -> None:
     play = Play()
     log = logged(play, tmp_path / "log")
