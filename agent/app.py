@@ -318,7 +318,7 @@ class App:
         return Reading(
             counters={key: (c.packets, c.bytes) for key, c in self._datapath.counters().items()},
             gauges=self._datapath.gauges(),
-            pressure=self._datapath.map_pressure(),
+            pressure=self._node.pressure(),
             conntrack_entries=self._conntrack.entries,
             conntrack_fullest=self._conntrack.fullest(),
             conntrack_collected=self._conntrack.collected,

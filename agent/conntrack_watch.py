@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from agent.datapath.conntrack import sweep
+from agent.datapath.conntrack import Entry, sweep
 from agent.datapath.interface import DatapathError, Tables
 from agent.datapath.tables import CtKey, EndpointEntry, EndpointFreed, EndpointSpent
 from agent.enforcer import Enforced, Enforcer
@@ -61,6 +61,7 @@ class ConntrackWatch:
         self._condemned: set[CtKey] = set()
         self._written: dict[int, EndpointFreed] = {}
         self.entries = 0
+        """In the map, after the last walk."""
         self.collected = 0
         self.destroyed = 0
         self.held: dict[int, Held] = {}
@@ -101,7 +102,7 @@ class ConntrackWatch:
             log.warning(line("walking the conntrack map failed", why=error))
 
     async def walk(self) -> list[Condemned]:
-        """One pass. Returns the flows that had to be ended."""
+        """One pass. Returns the flows that had to be ended. Whatever looks at every entry does so in a thread."""
         realized = self._enforcer.reconciler.realized
         endpoints = dict(realized.endpoint)
         owners = {key.address: number for key, number in realized.endpoint_by_address.items()}
@@ -110,24 +111,23 @@ class ConntrackWatch:
         # The time, too: what has ended before it is listed never goes on, what ends meanwhile may.
         now_ns = _now_ns()
         flows = await self._in_thread(lambda: list(self._table.items()))
-        self.entries = len(flows)
         forget, self._forget = self._forget, {}
         departed, self._departed = self._departed, {}
-        found = sweep(flows, now_ns=now_ns, epochs={number: entry.epoch for number, entry in endpoints.items()})
-        dead = set(found.dead)
-        dead.update(key for key, entry in flows if entry.created_ns < forget.get(key.endpoint, 0))
-        if departed:
-            dead.update(key for key, entry in flows if entry.created_ns < departed.get(_ends(key)[1][0], 0))
+        epochs = {number: entry.epoch for number, entry in endpoints.items()}
+        found = await self._in_thread(lambda: sweep(flows, now_ns=now_ns, epochs=epochs))
+        dead = await self._in_thread(lambda: {*found.dead, *_left_behind(flows, forget, departed)})
         settled = self._condemned & {key for key, _ in found.stale}
         doomed: list[Condemned] = []
         if found.stale:
             doomed = await self._in_thread(lambda: condemned(found.stale, self._question(endpoints)))
             doomed = [item for item in doomed if item.key not in dead and item.key not in settled]
-        remove = {key: entry.created_ns for key, entry in flows if key in dead or key in settled}
+        gone = dead | settled
+        remove = await self._in_thread(lambda: {key: entry.created_ns for key, entry in flows if key in gone})
         removed: set[CtKey] = set()
         if remove:
             removed = await self._in_thread(lambda: self._remove(remove))
             self.collected += len(removed)
+        self.entries = len(flows) - len(removed)
         self.held = await self._in_thread(
             lambda: held_by_pod((flow for flow in flows if flow[0] not in removed), owners)
         )
@@ -206,6 +206,15 @@ class ConntrackWatch:
 
 def _now_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def _left_behind(flows: Iterable[Entry], forget: Mapping[int, int], departed: Mapping[Address, int]) -> Iterator[CtKey]:
+    """Flows that began before their endpoint's number, or their peer's address, went to another pod."""
+    if not forget and not departed:
+        return
+    for key, entry in flows:
+        if entry.created_ns < max(forget.get(key.endpoint, 0), departed.get(_ends(key)[1][0], 0)):
+            yield key
 
 
 def _ends(key: CtKey) -> tuple[tuple[Address, int], tuple[Address, int]]:

@@ -22,6 +22,7 @@ from agent.heal import Healer
 from agent.journal import line
 from agent.listings import endpoint_rows, flow_rows, map_rows
 from agent.local_api import text_of
+from agent.pressure import nearly_full, pressure
 from agent.proxy_link import ProxyLink
 from agent.state import LocalEndpoint, NodeState
 from agent.sync import Status
@@ -137,10 +138,15 @@ class Node:
             found.append(self._disk_warning)
         if not self._enforcer.state.proxy_up:
             found.append("no proxy: flows that need it are reset")
-        full = [f"{name} {share:.0%}" for name, share in self._datapath.map_pressure().items() if share >= 0.9]
+        full = nearly_full(self.pressure())
         if full:
-            found.append(f"maps nearly full: {', '.join(sorted(full))}")
+            found.append(full)
         return (*found, *self._conntrack.crowded())
+
+    def pressure(self) -> dict[str, float]:
+        """Asked several times a second, on the event loop: no map is read for it."""
+        realized = self._enforcer.reconciler.realized
+        return pressure(self._datapath.tables, realized, self._conntrack.entries)
 
     def take_flows(self, most: int) -> tuple[list[FlowRecord], int]:
         return self._flows.take(most)

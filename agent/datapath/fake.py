@@ -203,12 +203,6 @@ class FakeDatapath:
     def gauges(self) -> dict[str, int]:
         return {gauge.name.removeprefix("GAUGE_").lower(): 0 for gauge in Gauge if gauge is not Gauge.GAUGE_COUNT}
 
-    def map_pressure(self) -> dict[str, float]:
-        full = {
-            name: cast("FakeTable[Any, Any]", self.tables.by_name(name)) for name in SHAPES if SHAPES[name].can_fill
-        }
-        return {name: len(table) / table.max_entries for name, table in full.items()}
-
     def redirect_map_fd(self) -> int:
         return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 

@@ -145,9 +145,6 @@ class Datapath(Protocol):
         """(drop reason, direction) -> packets and bytes, summed over CPUs."""
 
     def gauges(self) -> dict[str, int]: ...
-    def map_pressure(self) -> dict[str, float]:
-        """Map name -> share of its entries in use, for maps that can fill up."""
-
     def redirect_map_fd(self) -> int:
         """A new read-only descriptor of the redirect map, for the proxy. The caller closes it."""
 

@@ -282,9 +282,6 @@ class KernelDatapath:
             if gauge is not layouts.Gauge.GAUGE_COUNT
         }
 
-    def map_pressure(self) -> dict[str, float]:
-        return self._kernel_tables.pressure()
-
     def redirect_map_fd(self) -> int:
         with _told():
             return libbpf.obj_get(str(self._folder / "maps" / STEMS["redirect"]), read_only=True)

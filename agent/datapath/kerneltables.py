@@ -96,10 +96,6 @@ class KernelTable(Generic[K, V]):
         with self._errors():
             return self._map.lookup(key)
 
-    def count(self) -> int:
-        with self._errors():
-            return self._map.count()
-
     def _errors(self) -> Any:
         return _told(self.name, self.max_entries)
 
@@ -133,11 +129,6 @@ class KernelTables:
 
     def names(self) -> list[str]:
         return sorted(self._all)
-
-    def pressure(self) -> dict[str, float]:
-        """Share in use of the maps that can fill up. Walks them: not for every scrape of a busy node."""
-        tables = {name: table for name, table in self._all.items() if SHAPES[name].can_fill}
-        return {name: table.count() / table.max_entries for name, table in tables.items()}
 
     def per_cpu(self, name: str, index: int, layout: type[S]) -> list[S]:
         """Each CPU's value of a per-CPU array entry."""

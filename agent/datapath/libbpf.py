@@ -333,10 +333,6 @@ class Map:
             first = False
             place, following = following, place
 
-    def count(self) -> int:
-        """Entries in use, by walking the keys in batches."""
-        return sum(1 for _ in self.items())
-
 
 @functools.cache
 def _possible_cpus() -> int:

@@ -25,8 +25,5 @@ class TestKernelTables(TablesContract):
         return kernel.tables
 
 
-def test_pressure_is_the_share_in_use(kernel: KernelDatapath) -> None:
-    table = kernel.tables.endpoint_by_netns
-    table.put_many(dict.fromkeys(range(1, 3), 1))
-    assert kernel.map_pressure()["mesh_policy"] == 0
+def test_gauges_have_names(kernel: KernelDatapath) -> None:
     assert set(kernel.gauges()) >= {"events_lost", "redirected", "ct_created"}

@@ -77,7 +77,7 @@ def test_expired_entries_and_those_of_nobody_are_collected(tmp_path: Path, write
         table.put(replace(KEY, sport=1), entry(epoch=1))
         await watch.walk()
         assert [key.sport for key, _ in table.items()] == [1]
-        assert watch.collected == 2
+        assert (watch.collected, watch.entries) == (2, 1)
 
     asyncio.run(story())
 

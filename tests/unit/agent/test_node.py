@@ -291,3 +291,18 @@ def test_the_last_good_snapshot_is_kept_and_a_full_disk_is_a_warning(
         assert load_snapshot(tmp_path / "snapshot.pb", "node-1") == SNAPSHOT
 
     asyncio.run(story())
+
+
+def test_status_tells_of_a_full_map_and_reads_none_for_it(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
+    """It is asked several times a second, on the event loop: copying a large map would hold up everything else."""
+
+    async def story() -> None:
+        node, enforcer, datapath = node_on(tmp_path, writer)
+        await node.take_news([SNAPSHOT])
+        for table in (datapath.tables.ipcache, datapath.tables.policy, datapath.tables.conntrack):
+            table.items = table.raw_items = lambda: pytest.fail("status walks a map")
+        assert node.status().warnings == ()
+        datapath.tables.ipcache.max_entries = enforcer.reconciler.realized.size("ipcache")
+        assert node.status().warnings == ("maps nearly full: mesh_ipcache 100%",)
+
+    asyncio.run(story())
