@@ -32,6 +32,8 @@ class AgentConfig:
     cgroup: Path
     """cgroup v2 folder that holds the node's pods: socket hooks are attached there."""
     uplinks: tuple[str, ...]
+    """At least one, on a cluster of one node as well: the world comes in by it, and a flow from there that needs the
+    proxy is handed over at tc ingress of an uplink alone."""
     bpffs: Path
     metrics: str | None
     proxy_grace_s: float
@@ -90,7 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--state", type=Path, required=True, metavar="DIR", help="sockets, key, last good snapshot")
     run.add_argument("--instance", default="node", help="name of this agent on this machine (default: node)")
     run.add_argument("--cgroup", type=Path, required=True, metavar="PATH", help="cgroup v2 folder of the node's pods")
-    run.add_argument("--uplink", action="append", default=[], metavar="IFNAME", help="interface to other nodes")
+    run.add_argument(
+        "--uplink", action="append", required=True, metavar="IFNAME",
+        help="interface to other nodes and the world; what comes in by others and needs the proxy is refused",
+    )  # fmt: skip
     run.add_argument("--bpffs", type=Path, default=Path("/sys/fs/bpf"), help="where bpffs is mounted")
     run.add_argument("--metrics", metavar="HOST:PORT", help="serve metrics and readiness here")
     run.add_argument("--proxy-grace", type=float, default=10.0, metavar="SECONDS", help="wait for a proxy that is gone")

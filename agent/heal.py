@@ -66,7 +66,7 @@ class Healer:
         lost = await self._enforcer.in_writer(self._mend)
         await self.look_at_fast_path()
         gone = (f"hook was gone or replaced, and is repaired: {text}" for text in lost)
-        self.warnings = (*self._astray(), *gone, *self._fast_path.warnings)
+        self.warnings = (*self._astray(), *gone, *self._uplinks_away(), *self._fast_path.warnings)
         if lost:
             log.warning(line("hooks were gone or replaced", hooks="; ".join(lost)))
             self.repaired += len(lost)
@@ -108,6 +108,11 @@ class Healer:
 
     def _uplinks_here(self) -> list[int]:
         return [index for index, name in podnetns.interfaces().items() if name in self._uplinks]
+
+    def _uplinks_away(self) -> list[str]:
+        here = set(podnetns.interfaces().values())
+        away = [name for name in self._uplinks if name not in here]
+        return [f"uplink {name} is gone: what comes in by another way and needs the proxy is refused" for name in away]
 
     def _repair(self, pods: list[int], guests: list[int], uplinks: list[int]) -> None:
         """Each is asked by itself, so only what is broken is touched."""

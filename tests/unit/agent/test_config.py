@@ -9,7 +9,7 @@ import pytest
 from agent.config import AgentConfig, UninstallConfig, host_port, parse
 from agent.errors import ConfigRefused
 
-RUN = ["--node", "n", "--controller", "c:7000", "--state", "/s", "--cgroup", "/cg"]
+RUN = ["--node", "n", "--controller", "c:7000", "--state", "/s", "--cgroup", "/cg", "--uplink", "eth0"]
 
 
 def test_run_is_the_default() -> None:
@@ -17,10 +17,17 @@ def test_run_is_the_default() -> None:
 
 
 def test_defaults() -> None:
-    config = parse([*RUN, "--uplink", "eth0", "--uplink", "eth1"])
+    config = parse([*RUN, "--uplink", "eth1"])
     assert isinstance(config, AgentConfig)
     assert (config.instance, config.uplinks, config.proxy_grace_s) == ("node", ("eth0", "eth1"), 10.0)
     assert config.bpffs == Path("/sys/fs/bpf")
+
+
+def test_an_agent_without_an_uplink_does_not_start(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing that comes from outside and needs the proxy would ever get there, and nobody would know why."""
+    with pytest.raises(SystemExit, match="2"):
+        parse(RUN[:-2])
+    assert "--uplink" in capsys.readouterr().err
 
 
 def test_sizes_of_maps_by_any_of_their_names() -> None:

@@ -139,3 +139,31 @@ def test_a_pod_whose_interface_stays_away_has_left(
         return removed
 
     assert asyncio.run(story()) == ["shop/a"]
+
+
+def test_an_uplink_that_is_gone_is_a_warning_until_it_is_back(
+    tmp_path: Path, writer: ThreadPoolExecutor, machine: dict[int, str]
+) -> None:
+    """Without it nothing that comes from outside and needs the proxy is handed over."""
+
+    async def story() -> None:
+        enforcer, datapath, _ = made(tmp_path, writer)
+        await enforcer.change(take, first=True)
+
+        async def remove(gone: LocalEndpoint) -> None:
+            raise AssertionError(gone)
+
+        healer = Healer(
+            enforcer, datapath, FastPath(datapath, wanted=True), uplinks=("eth0",), cgroup="/cg", remove=remove
+        )
+        await healer.look()
+        del machine[2]
+        await healer.look()
+        assert healer.warnings == ("uplink eth0 is gone: what comes in by another way and needs the proxy is refused",)
+        machine[9] = "eth0"
+        await healer.look()
+        await healer.look()
+        assert healer.warnings == ()
+        assert ("tc_from_net", 9) in datapath.attached
+
+    asyncio.run(story())
