@@ -7,6 +7,7 @@
     │   ├── StoreTooNew     written by a newer version
     │   └── StoreDamaged    not a store, or broken
     ├── JoinRefused         a node may not join
+    ├── BadQuestion         what is asked makes no sense
     └── NoSuchThing         asked for by name, not there
 Input that is refused is `mesh.objects.errors.ObjectsRefused`.
 """
@@ -40,6 +41,10 @@ class StoreDamaged(StoreError):
 
 class JoinRefused(ControllerError):
     """A node may not have a certificate."""
+
+
+class BadQuestion(ControllerError):
+    """The question does not make sense; the text says why."""
 
 
 class NoSuchThing(ControllerError):

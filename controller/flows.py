@@ -121,6 +121,20 @@ def is_foreign(flow: FlowRecord, node: str, node_of: Callable[[str], str | None]
     return bool(named) and all(node_of(pod) not in (None, "", node) for pod in named)
 
 
+def own_flows(
+    flows: Iterable[FlowRecord], node: str, node_of: Callable[[str], str | None]
+) -> tuple[list[FlowRecord], list[str]]:
+    """What a node is believed, and why the rest is not taken: it speaks of its own pods alone."""
+    own: list[FlowRecord] = []
+    objections: list[str] = []
+    for flow in flows:
+        if is_foreign(flow, node, node_of):
+            objections.append("it tells of pods of other nodes")
+        else:
+            own.append(flow)
+    return own, objections
+
+
 def weight(flow: FlowRecord) -> int:
     """About how many bytes of memory a record takes: the texts that can be long, and the rest as a constant."""
     asked = len(flow.http.path) + len(flow.http.host) if flow.http is not None else 0

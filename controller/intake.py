@@ -39,6 +39,8 @@ class Outcome:
     revision: Revision
     changes: tuple[Change, ...]
     warnings: tuple[Problem, ...]
+    forgotten: tuple[str, ...] = ()
+    """Nodes whose keys count no longer: who was deleted has to join again."""
 
 
 class Intake:
@@ -82,11 +84,16 @@ class Intake:
     async def delete(
         self, ids: Sequence[ObjectId], *, documents: Sequence[Document] = (), ignore_missing: bool = False
     ) -> Outcome:
-        """Delete objects by name, and those that the documents name. NoSuchThing where one is not there."""
+        """Delete objects by name, and those that the documents name. NoSuchThing where one is not there.
+
+        A node goes with its key, in one transaction, or it could come back with it. One that has joined is there, even
+        if nobody made an object for it.
+        """
         given = await asyncio.to_thread(_read_all, documents)
         named = [*ids, *(object_id(item) for item in given.objects)]
         async with self._turn:
-            missing = [key for key in named if key not in self.intent.entries]
+            nodes = tuple(dict.fromkeys(name for kind, _, name in named if kind == "Node" and self._store.node(name)))
+            missing = [key for key in named if key not in self.intent.entries and not _is_node(key, nodes)]
             if missing and not ignore_missing:
                 raise NoSuchThing("; ".join(f"there is no {text_of(key)}" for key in missing[:20]))
             kept = [key for key in named if key in self.intent.entries]
@@ -96,9 +103,9 @@ class Intake:
                 raise ObjectsRefused([Problem("", text_of(key), "", reason) for key in owned])
             outcome = await asyncio.to_thread(removal, self.intent, kept)
             outcome.warnings += otherkinds.warnings(given.passed_by)
-            return self._commit(outcome)
+            return self._commit(outcome, forget=nodes)
 
-    def _commit(self, outcome: Admission, *, dry_run: bool = False) -> Outcome:
+    def _commit(self, outcome: Admission, *, dry_run: bool = False, forget: tuple[str, ...] = ()) -> Outcome:
         if outcome.problems:
             raise ObjectsRefused(outcome.problems)
         revision = self.intent.revision
@@ -108,7 +115,7 @@ class Intake:
                 Entry(object=entry.object, source=entry.source, status_by=entry.status_by, revision=revision)
                 for entry in outcome.put
             ]
-            self._store.commit([to_row(entry) for entry in put], outcome.remove, revision)
+            self._store.commit([to_row(entry) for entry in put], outcome.remove, revision, forget_nodes=forget)
             before = self.intent
             self.intent = before.changed(revision, put, outcome.remove)
             for key in outcome.remove:
@@ -116,7 +123,13 @@ class Intake:
             for entry in put:
                 self.watches.publish(object_id(entry.object), Event(removed=False, entry=entry, revision=revision))
             self.changed.set()
-        return Outcome(revision, tuple(outcome.changes), tuple(outcome.warnings))
+        elif forget:
+            self._store.forget_nodes(forget)
+        return Outcome(revision, tuple(outcome.changes), tuple(outcome.warnings), forget)
+
+
+def _is_node(key: ObjectId, nodes: tuple[str, ...]) -> bool:
+    return key[0] == "Node" and key[2] in nodes
 
 
 def text_of(key: ObjectId) -> str:

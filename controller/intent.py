@@ -6,11 +6,11 @@ Pure. `controller.intake` holds the newest and is the only one who replaces it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.errors import StoreDamaged
+from controller.errors import NoSuchThing, StoreDamaged
 from controller.store import ObjectId, StoredObject
 from mesh.model import Revision
 from mesh.objects.kinds import Object, from_document
@@ -47,6 +47,18 @@ class Intent:
 
     def of_kind(self, kind: str) -> Iterable[Entry]:
         return (entry for (found, _, _), entry in self.entries.items() if found == kind)
+
+    def find(self, kinds: Sequence[str], namespace: str | None, name: str) -> list[Entry]:
+        """In the order of `kinds`, then by name. `namespace` None: of all; `name` empty: any, else NoSuchThing."""
+        found = [
+            entry
+            for (kind, where, called), entry in self.entries.items()
+            if kind in kinds and (namespace is None or where in ("", namespace)) and name in ("", called)
+        ]
+        if name and not found:
+            place = f" in namespace {namespace}" if namespace is not None else ""
+            raise NoSuchThing(f"there is no {'/'.join(kinds)} {name}{place}")
+        return sorted(found, key=lambda entry: (kinds.index(entry.object.kind), entry.object.key))
 
     def changed(self, revision: Revision, put: Iterable[Entry], remove: Iterable[ObjectId]) -> Intent:
         """The intent after a change."""

@@ -6,6 +6,7 @@ from controller.errors import NoSuchThing
 from mesh.objects.kinds import KINDS
 
 ALL = "all"
+DEFAULT_NAMESPACE = "default"
 _SHORT = {
     "ns": "Namespace", "no": "Node", "po": "Pod", "sa": "ServiceAccount", "svc": "Service", "deploy": "Deployment",
     "eps": "EndpointSlice", "netpol": "NetworkPolicy", "mp": "MeshPolicy", "mc": "MeshConfig",
@@ -35,3 +36,9 @@ def kind_of(word: str) -> str:
 def kinds_of(word: str) -> tuple[str, ...]:
     """The same, and every kind for `all`."""
     return tuple(KINDS) if word.lower() == ALL else (kind_of(word),)
+
+
+def id_of(word: str, namespace: str, name: str) -> tuple[str, str, str]:
+    """The object that a person names."""
+    kind = kind_of(word)
+    return kind, (namespace or DEFAULT_NAMESPACE) if KINDS[kind].namespaced else "", name

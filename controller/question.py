@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from controller.errors import ControllerError, NoSuchThing
+from controller.errors import BadQuestion, NoSuchThing
 from controller.intent import Intent
 from controller.services import backends
 from controller.snapshot import ClusterView
@@ -22,10 +22,6 @@ from mesh.policy.cluster import PodPolicy
 from mesh.policy.prefixes import contains, host_prefix
 
 Json = dict[str, Any]
-
-
-class BadQuestion(ControllerError):
-    """The question does not make sense; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,19 +19,18 @@ import grpc
 import grpc.aio
 
 from controller import simulate, status
-from controller.ca import tokens
+from controller.ca import issue
 from controller.ca.authority import Authority
 from controller.directory import DirectorySource
-from controller.errors import ControllerError, NoSuchThing, StoreError, StoreFull
+from controller.errors import BadQuestion, ControllerError, NoSuchThing, StoreError, StoreFull
 from controller.fleet import CommandFailed, Fleet
 from controller.flows import End, FlowFilter, Flows
 from controller.intake import Document, Intake, Outcome
 from controller.intent import KUBELET, USER, Entry
-from controller.kinds import kind_of, kinds_of
+from controller.kinds import DEFAULT_NAMESPACE, id_of, kinds_of
 from controller.publisher import Publisher
-from controller.question import BadQuestion
 from controller.snapshot import ClusterView
-from controller.store import ObjectId, Store, StoredToken
+from controller.store import Store
 from controller.telemetry import Telemetry
 from controller.watches import Event
 from mesh.api import mesh_pb2 as pb
@@ -39,13 +38,10 @@ from mesh.api import mesh_pb2_grpc
 from mesh.api.answers import flow_to_json, identity_to_json
 from mesh.model import Verdict
 from mesh.objects.errors import ObjectsRefused, Problem
-from mesh.objects.kinds import KINDS
 
 log = logging.getLogger(__name__)
 
 COMMAND_S = 20.0
-TOKEN_S = 24 * 3600
-TOKEN_LONGEST_S = 366 * 24 * 3600
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -86,52 +82,25 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
     async def Delete(self, request: pb.DeleteRequest, context: Context) -> pb.ApplyReply:
         try:
             async with _explained(context):
-                outcome = await self._delete(request)
+                outcome = await self._parts.intake.delete(
+                    [id_of(request.kind, request.namespace, request.name)] if request.kind else [],
+                    documents=_documents(request.documents),
+                    ignore_missing=request.ignore_missing,
+                )
         except ObjectsRefused as refused:
             return self._refused(refused)
+        for node in outcome.forgotten:
+            self._parts.fleet.forget(node)
         return _applied(outcome)
-
-    async def _delete(self, request: pb.DeleteRequest) -> Outcome:
-        parts = self._parts
-        ids: list[ObjectId] = []
-        freed = ""
-        if request.kind:
-            kind = kind_of(request.kind)
-            namespace = (request.namespace or "default") if KINDS[kind].namespaced else ""
-            key = (kind, namespace, request.name)
-            if kind == "Node" and key not in parts.intake.intent.entries and parts.store.node(request.name):
-                # Joined, but nobody made an object for it.
-                freed = request.name
-            else:
-                ids.append(key)
-        outcome = await parts.intake.delete(
-            ids, documents=_documents(request.documents), ignore_missing=request.ignore_missing
-        )
-        nodes = [name for kind, _, name in (change.id for change in outcome.changes) if kind == "Node"]
-        for name in dict.fromkeys([*nodes, *([freed] if freed else [])]):
-            parts.store.remove_node(name)
-            parts.fleet.forget(name)
-        return outcome
 
     def _refused(self, refused: ObjectsRefused) -> pb.ApplyReply:
         return pb.ApplyReply(revision=self._parts.intake.intent.revision, refused=_problems(refused.problems))
 
     async def Get(self, request: pb.GetRequest, context: Context) -> pb.GetReply:
         async with _explained(context):
-            kinds = kinds_of(request.kind)
             intent = self._parts.intake.intent
-            found = [
-                entry
-                for (kind, namespace, name), entry in intent.entries.items()
-                if kind in kinds
-                and (request.all_namespaces or not namespace or namespace == (request.namespace or "default"))
-                and (not request.name or name == request.name)
-            ]
-            if request.name and not found:
-                place = f" in namespace {request.namespace or 'default'}" if not request.all_namespaces else ""
-                raise NoSuchThing(f"there is no {'/'.join(kinds)} {request.name}{place}")
-        order = {kind: i for i, kind in enumerate(kinds)}
-        found.sort(key=lambda entry: (order[entry.object.kind], entry.object.key))
+            namespace = None if request.all_namespaces else request.namespace or DEFAULT_NAMESPACE
+            found = intent.find(kinds_of(request.kind), namespace, request.name)
         return pb.GetReply(objects=[json.dumps(entry.document()) for entry in found], revision=intent.revision)
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchEvent]:
@@ -248,26 +217,14 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
 
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Context) -> pb.CreateTokenReply:
         parts = self._parts
-        lifetime = request.ttl_s or TOKEN_S
+        now = int(time.time())
         async with _explained(context):
-            if lifetime > TOKEN_LONGEST_S:
-                raise BadQuestion(f"a token lives {TOKEN_LONGEST_S // 86400} days at most")
-            if request.node and request.uses > 1:
-                raise BadQuestion("a token that names a node is good for that one: leave out the node, or the uses")
-            now = int(time.time())
-            presented, text = tokens.make(parts.authority.hash)
-            parts.store.put_token(
-                StoredToken(
-                    name=presented.name,
-                    secret_hash=tokens.secret_hash(presented),
-                    node=request.node,
-                    expires_s=now + lifetime,
-                    most=request.uses or 1,
-                ),
-                now_s=now,
+            token, text = issue.token(
+                parts.authority.hash, node=request.node, uses=request.uses, ttl_s=request.ttl_s, now_s=now
             )
-        whom = f"node {request.node}" if request.node else f"{request.uses or 1} node(s) of any name"
-        log.info("join token %s made for %s", presented.name, whom)
+            parts.store.put_token(token, now_s=now)
+        whom = f"node {token.node}" if token.node else f"{token.most} node(s) of any name"
+        log.info("join token %s made for %s", token.name, whom)
         return pb.CreateTokenReply(token=text)
 
 

@@ -1,7 +1,8 @@
 """The servers for agents: Join, and Sync (one stream per agent). Moves messages; decides nothing.
 
-What to send is decided by `controller.session`, who may join by `controller.ca.attestation`. A stream ends with a
-reason: `refused` where the node has to do something about it, UNAVAILABLE where this controller stops.
+What to send is decided by `controller.session`, who may join and who may have a stream by `controller.ca.attestation`,
+which records a node is believed by `controller.flows`. A stream ends with a reason: `refused` where the node has to do
+something about it, UNAVAILABLE where this controller stops.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
@@ -18,11 +19,11 @@ import grpc
 import grpc.aio
 
 from controller.ca import tokens
-from controller.ca.attestation import objection_to_join, objection_to_renewal
+from controller.ca.attestation import objection_to_join, objection_to_renewal, objection_to_stream
 from controller.ca.authority import Authority, NodePeer, read_request
 from controller.errors import JoinRefused, StoreError
 from controller.fleet import Fleet, Link, Report
-from controller.flows import Flows, is_foreign
+from controller.flows import Flows, own_flows
 from controller.publisher import Publisher
 from controller.server_tls import is_tls13, node_peer
 from controller.session import NodeSession, ProtocolViolation
@@ -132,11 +133,11 @@ class MeshService(mesh_pb2_grpc.MeshServicer):
         return peer, hello
 
     def _linked(self, peer: NodePeer, hello: pb.Hello) -> Link:
-        registered = self._parts.store.node(peer.node)
-        if registered is None:
-            raise _StreamOver(f"node {peer.node} was deleted; join again with a token")
-        if registered.key_hash != peer.key_hash:
-            raise _StreamOver(f"node {peer.node} has joined with another key since; join again with a token")
+        objection = objection_to_stream(
+            node=peer.node, key_hash=peer.key_hash, registered=self._parts.store.node(peer.node)
+        )
+        if objection:
+            raise _StreamOver(objection)
         link = self._parts.fleet.connect(peer.node, peer.key_hash, features.shared(hello.features), hello.revision)
         if isinstance(link, str):
             raise _StreamOver(link)
@@ -232,22 +233,9 @@ class MeshService(mesh_pb2_grpc.MeshServicer):
                 raise ProtocolViolation(f"sent {other or 'a message that is not known here'} after its hello")
 
     def _take_flows(self, link: Link, batch: pb.FlowBatch) -> None:
-        """A node is believed about its own pods only, and within bounds: `observe` builds on this."""
-        records: list[FlowRecord] = []
-        objections: list[str] = []
-        for flow in batch.flows:
-            if flow.ByteSize() > FLOW_BYTES:
-                objections.append(f"longer than {FLOW_BYTES} bytes")
-                continue
-            try:
-                record = codec.flow_from_pb(flow)
-            except codec.CodecError as error:
-                objections.append(str(error))
-                continue
-            if is_foreign(record, link.node, self._node_of):
-                objections.append("it tells of pods of other nodes")
-            else:
-                records.append(record)
+        records, objections = _read_flows(batch.flows)
+        records, foreign = own_flows(records, link.node, self._node_of)
+        objections += foreign
         if objections:
             # What the node sent is quoted: it must not forge lines of this log. Once for a batch, not a line each.
             log.warning(
@@ -269,6 +257,21 @@ class MeshService(mesh_pb2_grpc.MeshServicer):
         except StoreError:
             return
         self._parts.telemetry.nodes(connected, max(0, joined - connected))
+
+
+def _read_flows(flows: Iterable[pb.Flow]) -> tuple[list[FlowRecord], list[str]]:
+    """Records, and what is wrong with those that are none."""
+    records: list[FlowRecord] = []
+    objections: list[str] = []
+    for flow in flows:
+        if flow.ByteSize() > FLOW_BYTES:
+            objections.append(f"longer than {FLOW_BYTES} bytes")
+            continue
+        try:
+            records.append(codec.flow_from_pb(flow))
+        except codec.CodecError as error:
+            objections.append(str(error))
+    return records, objections
 
 
 async def _write(context: Context, message: pb.FromController) -> None:

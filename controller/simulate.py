@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from controller.errors import NoSuchThing
+from controller.errors import BadQuestion, NoSuchThing
 from controller.intent import Intent
-from controller.question import BadQuestion, Directory, End
+from controller.question import Directory, End
 from controller.snapshot import ClusterView
 from mesh.api.answers import (
     decision_to_json,

@@ -177,14 +177,22 @@ class Store:
             for row in rows
         ]
 
-    def commit(self, put: Iterable[StoredObject], remove: Iterable[ObjectId], revision: Revision) -> None:
-        """Make `revision` of the one before it. The rows are stamped with it."""
+    def commit(
+        self,
+        put: Iterable[StoredObject],
+        remove: Iterable[ObjectId],
+        revision: Revision,
+        *,
+        forget_nodes: Iterable[str] = (),
+    ) -> None:
+        """Make `revision` of the one before it. The rows are stamped with it; nodes are forgotten with their keys."""
         with self.transaction() as cursor:
             cursor.executemany(
                 "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(*item.id, item.json, item.uid, item.created, revision, item.source, item.status_by) for item in put],
             )
             cursor.executemany("DELETE FROM objects WHERE kind = ? AND namespace = ? AND name = ?", list(remove))
+            _forget(cursor, forget_nodes)
             cursor.execute(
                 "UPDATE counters SET value = ? WHERE name = 'revision' AND value = ?", (revision, revision - 1)
             )
@@ -221,7 +229,9 @@ class Store:
         return {row[0]: StoredNode(name=row[0], key_hash=row[1], joined=row[2]) for row in rows}
 
     def node(self, name: str) -> StoredNode | None:
-        return self.nodes().get(name)
+        with self._explained():
+            row = self._connection.execute("SELECT key_hash, joined FROM nodes WHERE name = ?", (name,)).fetchone()
+        return StoredNode(name=name, key_hash=row[0], joined=row[1]) if row else None
 
     def put_node(self, node: StoredNode, *, token: str = "") -> None:
         """Register a node, and count the use of the token that it came with."""
@@ -229,9 +239,10 @@ class Store:
             cursor.execute("INSERT OR REPLACE INTO nodes VALUES (?, ?, ?)", (node.name, node.key_hash, node.joined))
             cursor.execute("UPDATE tokens SET uses = uses + 1 WHERE name = ?", (token,))
 
-    def remove_node(self, name: str) -> bool:
+    def forget_nodes(self, names: Iterable[str]) -> None:
+        """Nodes without an object; with one, `commit` takes both."""
         with self.transaction() as cursor:
-            return cursor.execute("DELETE FROM nodes WHERE name = ?", (name,)).rowcount > 0
+            _forget(cursor, names)
 
     def token(self, name: str) -> StoredToken | None:
         with self._explained():
@@ -250,3 +261,7 @@ class Store:
                 "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
                 (token.name, token.secret_hash, token.node, token.expires_s, token.uses, token.most),
             )
+
+
+def _forget(cursor: sqlite3.Cursor, nodes: Iterable[str]) -> None:
+    cursor.executemany("DELETE FROM nodes WHERE name = ?", [(name,) for name in nodes])

@@ -1,4 +1,4 @@
-"""May this node have a certificate? Pure: facts in, None or the reason of a refusal out.
+"""May this node have a certificate, or a stream? Pure: facts in, None or the reason of a refusal out.
 
 Two ways in: a join token, or the certificate that the node holds already (renewal). In both, a name belongs to the key
 that joined with it first, until someone deletes the node.
@@ -60,6 +60,15 @@ def objection_to_renewal(*, node: str, peer_node: str, peer_key_hash: str, regis
         return f"the certificate shown is that of node {peer_node}, not of {node}"
     if registered is None or registered.key_hash != peer_key_hash:
         return f"node {node} is not registered with the key of its certificate; join again with a token"
+    return None
+
+
+def objection_to_stream(*, node: str, key_hash: str, registered: StoredNode | None) -> str | None:
+    """For a node that shows a certificate of this cluster: it counts as long as the node has not been sent away."""
+    if registered is None:
+        return f"node {node} was deleted; join again with a token"
+    if registered.key_hash != key_hash:
+        return f"node {node} has joined with another key since; join again with a token"
     return None
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.flows import End, FlowFilter, Flows, is_foreign, weight
+from controller.flows import End, FlowFilter, Flows, is_foreign, own_flows, weight
 from mesh.model import Direction, FlowRecord, HttpRecord, Layer, Party, Protocol, Verdict
 
 FLOW = FlowRecord(
@@ -112,3 +112,11 @@ def test_a_node_can_tell_of_its_own_pods_only(source: str, destination: str, *, 
         FLOW, source=Party(namespace="shop", pod=source), destination=Party(namespace="shop", pod=destination)
     )
     assert is_foreign(flow, "n1", {"shop/mine": "n1", "shop/other": "n2"}.get) is foreign
+
+
+def test_a_node_is_believed_about_its_own_pods_alone() -> None:
+    mine = replace(FLOW, id="mine", source=Party(namespace="shop", pod="mine"))
+    other = replace(FLOW, source=Party(namespace="shop", pod="other"), destination=Party(namespace="shop", pod="other"))
+    own, objections = own_flows([other, mine, other], "n1", {"shop/mine": "n1", "shop/other": "n2"}.get)
+    assert own == [mine]
+    assert objections == ["it tells of pods of other nodes"] * 2

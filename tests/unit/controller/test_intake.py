@@ -12,7 +12,7 @@ import pytest
 from controller.errors import NoSuchThing, StoreError
 from controller.intake import Document, Intake, text_of
 from controller.intent import DIRECTORY
-from controller.store import Store
+from controller.store import Store, StoredNode
 from mesh.objects.errors import ObjectsRefused
 from tests.unit.controller.manifests import SHOP, namespace, pod
 
@@ -105,5 +105,47 @@ def test_what_is_passed_by_is_told_and_not_kept(tmp_path: Path) -> None:
             gone = await intake.delete([], documents=given)
             assert tuple(map(str, gone.warnings)) == told
         assert b"aHVudGVyMg" not in (tmp_path / "store.db").read_bytes()
+
+    asyncio.run(main())
+
+
+NODE = "{apiVersion: v1, kind: Node, metadata: {name: node-a}, status: {addresses: []}}"
+
+
+def test_a_deleted_node_loses_its_key_with_its_object_or_neither(tmp_path: Path) -> None:
+    """A crash between the two would let a node that was sent away come back with its key."""
+
+    async def main() -> None:
+        store = Store(tmp_path / "store.db")
+        intake = Intake(store, CIDRS)
+        await intake.apply([Document("a", NODE)])
+        store.put_node(StoredNode(name="node-a", key_hash="k", joined="t"))
+        with store.transaction() as cursor:
+            cursor.execute("CREATE TRIGGER broken BEFORE DELETE ON nodes BEGIN SELECT RAISE(ABORT, 'disk'); END")
+        with pytest.raises(StoreError):
+            await intake.delete([("Node", "", "node-a")])
+        assert ("Node", "", "node-a") in intake.intent.entries
+        assert len(store.objects()) == 1
+        with store.transaction() as cursor:
+            cursor.execute("DROP TRIGGER broken")
+        outcome = await intake.delete([("Node", "", "node-a")])
+        assert outcome.forgotten == ("node-a",)
+        assert (store.objects(), store.nodes()) == ([], {})
+        store.close()
+
+    asyncio.run(main())
+
+
+def test_a_node_that_joined_is_there_even_without_an_object(tmp_path: Path) -> None:
+    async def main() -> None:
+        store = Store(tmp_path / "store.db")
+        intake = Intake(store, CIDRS)
+        store.put_node(StoredNode(name="node-a", key_hash="k", joined="t"))
+        outcome = await intake.delete([("Node", "", "node-a")])
+        assert (outcome.revision, outcome.changes, outcome.forgotten) == (1, (), ("node-a",))
+        assert store.nodes() == {}
+        with pytest.raises(NoSuchThing, match="Node node-a"):
+            await intake.delete([("Node", "", "node-a")])
+        store.close()
 
     asyncio.run(main())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.errors import StoreDamaged
+from controller.errors import NoSuchThing, StoreDamaged
 from controller.intent import Intent, from_row, object_id, to_row
 from controller.store import StoredObject
 from mesh.model import Revision
@@ -39,3 +39,16 @@ def test_a_document_shows_its_revision_and_is_a_copy() -> None:
     assert "resourceVersion" not in entry.object.document["metadata"]
     assert object_id(entry.object) == ("Namespace", "", "shop")
     assert list(Intent().objects()) == []
+
+
+def test_objects_are_found_by_kind_namespace_and_name() -> None:
+    intent = intent_of(SHOP)
+
+    def names(*asked: object) -> list[str]:
+        return [entry.object.metadata.name for entry in intent.find(*asked)]  # type: ignore[arg-type]
+
+    assert names(("Pod",), "shop", "") == names(("Pod",), None, "") == ["client", "pay"]
+    assert names(("Pod", "Namespace"), "shop", "") == ["client", "pay", "shop"]
+    assert names(("Pod",), "elsewhere", "") == []
+    with pytest.raises(NoSuchThing, match="there is no Pod pay in namespace elsewhere"):
+        intent.find(("Pod",), "elsewhere", "pay")

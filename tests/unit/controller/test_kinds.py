@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.errors import NoSuchThing
-from controller.kinds import kind_of, kinds_of
+from controller.kinds import id_of, kind_of, kinds_of
 from mesh.objects.kinds import KINDS
 
 
@@ -23,3 +23,9 @@ def test_every_kind_has_its_words() -> None:
 def test_others_are_refused_with_those_there_are() -> None:
     with pytest.raises(NoSuchThing, match="there is no kind 'gremlins'; the kinds are Namespace, "):
         kind_of("gremlins")
+
+
+def test_a_name_is_in_the_default_namespace_unless_its_kind_has_none() -> None:
+    assert id_of("pods", "", "web") == ("Pod", "default", "web")
+    assert id_of("po", "shop", "web") == ("Pod", "shop", "web")
+    assert id_of("node", "shop", "node-a") == ("Node", "", "node-a")

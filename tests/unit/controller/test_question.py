@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.errors import NoSuchThing
-from controller.question import BadQuestion, Directory
+from controller.errors import BadQuestion, NoSuchThing
+from controller.question import Directory
 from mesh.model import Protocol, ReservedIdentity
 from tests.unit.controller.manifests import POLICY, SHOP, pod, service
 from tests.unit.controller.views import compiled

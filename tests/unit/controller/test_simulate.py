@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.question import BadQuestion
+from controller.errors import BadQuestion
 from controller.simulate import CheckQuestion, check, show
 from tests.unit.controller.manifests import POLICY, SHOP, pod
 from tests.unit.controller.views import compiled

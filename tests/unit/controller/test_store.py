@@ -115,7 +115,9 @@ def test_numbers_nodes_and_tokens_are_kept(tmp_path: Path) -> None:
     assert again.token("abc") == StoredToken(name="abc", secret_hash="h", node="", expires_s=100, uses=1)
     again.forget_identities(["shape"])
     assert (again.identities(), again.counter("next", 0)) == ({}, 257)
-    assert (again.remove_node("n1"), again.remove_node("n1")) == (True, False)
+    assert again.node("n2") is None
+    again.forget_nodes(["n1", "n2"])
+    assert again.nodes() == {}
     again.close()
 
 
@@ -125,4 +127,15 @@ def test_expired_tokens_leave_with_the_next_one(tmp_path: Path) -> None:
     store.put_token(StoredToken(name="new", secret_hash="h", node="", expires_s=300), now_s=200)
     assert store.token("old") is None
     assert store.token("new") is not None
+    store.close()
+
+
+def test_a_node_goes_with_its_object_or_not_at_all(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    store.put_node(StoredNode(name="n1", key_hash="k", joined="t"))
+    with pytest.raises(StoreError):
+        store.commit([], [("Node", "", "n1")], Revision(9), forget_nodes=["n1"])
+    assert store.node("n1") is not None
+    store.commit([], [("Node", "", "n1")], Revision(2), forget_nodes=["n1"])
+    assert store.node("n1") is None
     store.close()

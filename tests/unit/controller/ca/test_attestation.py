@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.ca import tokens
-from controller.ca.attestation import objection_to_join, objection_to_renewal
+from controller.ca.attestation import objection_to_join, objection_to_renewal, objection_to_stream
 from controller.store import StoredNode, StoredToken
 
 GOOD, _ = tokens.make("c")
@@ -78,3 +78,9 @@ def test_renewal_is_for_the_node_of_the_certificate() -> None:
     for registered in (None, joined("another key")):
         reason = objection_to_renewal(node="n1", peer_node="n1", peer_key_hash="key", registered=registered)
         assert "join again with a token" in str(reason)
+
+
+def test_a_stream_is_for_a_node_that_has_not_been_sent_away() -> None:
+    assert objection_to_stream(node="node-a", key_hash="k1", registered=joined("k1")) is None
+    assert "was deleted" in str(objection_to_stream(node="node-a", key_hash="k1", registered=None))
+    assert "another key" in str(objection_to_stream(node="node-a", key_hash="k1", registered=joined("k2")))
