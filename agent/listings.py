@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.datapath.conntrack import state_name
-from agent.datapath.interface import Tables
-from agent.datapath.mapnames import BY_ENDPOINT, map_of
-from agent.datapath.tables import CtEntry, CtKey
-from agent.endpoints import Endpoints
-from agent.enforcer import Enforcer
+from agent.datapath.mapnames import BY_ENDPOINT, SHAPES, map_of
+from agent.datapath.tables import CtEntry, CtKey, EndpointEntry
+from agent.endpoints import Life
 from agent.errors import QuestionRefused
 from agent.flows import drop_reason
+from agent.state import NodeState
 from mesh.layouts import CT_FIN_FORWARD, CT_FIN_REPLY, CT_PROXIED, CT_RESET, CT_SEEN_REPLY, CT_UPSTREAM
 from mesh.model import Direction, Protocol
 
@@ -33,17 +32,18 @@ COUNTERS = "mesh_counters"
 _PROTOCOLS = {int(protocol): protocol.name for protocol in Protocol}
 
 
-def endpoint_rows(enforcer: Enforcer, endpoints: Endpoints) -> list[Row]:
+def endpoint_rows(state: NodeState, lives: Mapping[str, Life], entries: Mapping[int, EndpointEntry]) -> list[Row]:
+    """`entries`: what the kernel holds, by the endpoint's number."""
     rows: list[Row] = []
-    for key, local in sorted(enforcer.state.local.items()):
-        subject = enforcer.state.policy_subject(key)
-        entry = enforcer.reconciler.realized.endpoint.get(local.id)
+    for key, local in sorted(state.local.items()):
+        subject = state.policy_subject(key)
+        entry = entries.get(local.id)
         addresses = subject.addresses if subject is not None else ()
         rows.append(
             {
                 "namespace": local.namespace,
                 "pod": local.name,
-                "state": endpoints.life(key).value,
+                "state": lives.get(key, Life.GONE).value,
                 "enforced": subject.enforced if subject is not None else True,
                 "id": local.id,
                 "serviceAccount": subject.service_account if subject is not None else "",
@@ -90,19 +90,24 @@ def flow_rows(flows: Iterable[tuple[CtKey, CtEntry]], names: dict[int, str], now
     return rows, False
 
 
-def map_rows(tables: Tables, name: str) -> tuple[list[Row], bool]:
-    """Rows, and whether some were left out. Raises QuestionRefused."""
-    if map_of(name) is None:
-        known = ", ".join(known.removeprefix("mesh_") for known in tables.names())
+def map_asked(name: str) -> str:
+    """The map that a person means. QuestionRefused names those there are."""
+    found = map_of(name)
+    if found is None:
+        known = ", ".join(known.removeprefix("mesh_") for known in sorted(SHAPES))
         raise QuestionRefused(f"no map is called {name!r}; there are: {known}")
+    return found
+
+
+def map_rows(name: str, entries: Iterable[tuple[Row, Row]]) -> tuple[list[Row], bool]:
+    """Rows of a map by its own name, and whether some were left out."""
     rows: list[Row] = []
-    by_endpoint = map_of(name) in BY_ENDPOINT
-    for key, value in tables.by_name(name).raw_items():
-        if by_endpoint and not any(value.values()):
+    for key, value in entries:
+        if name in BY_ENDPOINT and not any(value.values()):
             continue  # an array has a place for every number, used or not
         if len(rows) >= MOST_ROWS:
             return rows, True
-        rows.append({"key": _counted(key) if map_of(name) == COUNTERS else _worded(key), "value": _worded(value)})
+        rows.append({"key": _counted(key) if name == COUNTERS else _worded(key), "value": _worded(value)})
     return rows, False
 
 

@@ -20,7 +20,7 @@ from agent.files import StateFileError, clear_outrun, mark_outrun, save_snapshot
 from agent.flows import FlowLog
 from agent.heal import Healer
 from agent.journal import line
-from agent.listings import endpoint_rows, flow_rows, map_rows
+from agent.listings import endpoint_rows, flow_rows, map_asked, map_rows
 from agent.local_api import text_of
 from agent.pressure import nearly_full, pressure
 from agent.proxy_link import ProxyLink
@@ -153,7 +153,7 @@ class Node:
 
     async def answer(self, name: str, arguments: dict[str, Any]) -> Any:
         if name == "endpoint-list":
-            return {"endpoints": endpoint_rows(self._enforcer, self._endpoints)}
+            return {"endpoints": self._endpoint_rows()}
         if name == "conntrack-list":
             names = {endpoint.id: key for key, endpoint in self._enforcer.state.local.items()}
             now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
@@ -162,9 +162,10 @@ class Node:
         if name == "map-dump":
             wanted = str(arguments.get("name", ""))
             try:
-                rows, cut = await asyncio.to_thread(lambda: map_rows(self._datapath.tables, wanted))
+                table = self._datapath.tables.by_name(name := map_asked(wanted))
             except QuestionRefused as error:
                 return {"refused": str(error)}
+            rows, cut = await asyncio.to_thread(lambda: map_rows(name, table.raw_items()))
             return {"map": wanted, "entries": rows, "truncated": cut}
         raise AgentError(f"this agent knows no command {name!r}: endpoint-list, map-dump, conntrack-list")
 
@@ -265,7 +266,11 @@ class Node:
         log.info(line("pod detached", pod=gone.key))
 
     async def _endpoint_list(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return endpoint_rows(self._enforcer, self._endpoints)
+        return self._endpoint_rows()
+
+    def _endpoint_rows(self) -> list[dict[str, Any]]:
+        entries = self._enforcer.reconciler.realized.endpoint
+        return endpoint_rows(self._enforcer.state, self._endpoints.lives(), entries)
 
     async def _local_status(self, request: Mapping[str, Any]) -> dict[str, Any]:
         status = self.status()
