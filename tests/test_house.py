@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,19 @@ def test_packages_only_reexport() -> None:
         )
     ]
     assert logic == []
+
+
+def test_what_calls_itself_pure_is_held_to_it() -> None:
+    """It stands in the import contract that forbids clocks, sockets and threads."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = next(one["source_modules"] for one in contracts if one["name"].startswith("What decides does no I/O"))
+    pure = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in sources()
+        if re.search(r"\bPure[.;:]", ast.get_docstring(ast.parse(path.read_text())) or "")
+    ]
+    assert len(pure) > 20
+    assert [name for name in pure if not any(name == one or name.startswith(f"{one}.") for one in held)] == []
 
 
 # Thin edges that only the lab can exercise; each names the journey that does.
