@@ -20,6 +20,7 @@ from agent import memory, podnetns
 from agent.config import AgentConfig, host_port
 from agent.conntrack_watch import ConntrackWatch, Destroy
 from agent.credentials import NodeCertificate
+from agent.datapath import links
 from agent.datapath.interface import Datapath, DatapathError
 from agent.datapath.tables import NodeConfig
 from agent.endpoints import Endpoints, missing_parts, recover
@@ -66,10 +67,10 @@ def node_config(config: AgentConfig, ct_entries: int) -> NodeConfig:
     metrics_port = host_port(config.metrics, "--metrics")[1] if config.metrics is not None else 0
     return NodeConfig(
         flags=CONFIG_PROXY_UP,
-        mark_mask=settings.MARK_MASK,
-        mark_to_proxy=settings.MARK_TO_PROXY,
-        mark_from_proxy=settings.MARK_FROM_PROXY,
-        mark_own_answer=settings.MARK_OWN_ANSWER,
+        mark_mask=links.MARK_MASK,
+        mark_to_proxy=links.MARK_TO_PROXY,
+        mark_from_proxy=links.MARK_FROM_PROXY,
+        mark_own_answer=links.MARK_OWN_ANSWER,
         proxy_port=settings.PROXY_PORT,
         agent_port=metrics_port,
         icmp_per_second=100,
@@ -114,7 +115,7 @@ class App:
             config.state / "proxy.sock",
             node=config.node,
             port=settings.PROXY_PORT,
-            mark=settings.MARK_FROM_PROXY,
+            mark=links.MARK_FROM_PROXY,
             grace_s=config.proxy_grace_s,
             redirect_fd=self._datapath.redirect_map_fd,
             offer=self._datapath.offer_listeners,

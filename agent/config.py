@@ -14,11 +14,6 @@ from agent.journal import LEVELS
 PROXY_PORT = 15001
 """Of the listeners on 127.0.0.1 and ::1 in the node's namespace."""
 
-MARK_MASK = 0xF0
-MARK_TO_PROXY = 0x10
-MARK_FROM_PROXY = 0x20
-MARK_OWN_ANSWER = 0x30
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
 from agent.datapath.tables import BackendEntry, IpcacheEntry, IpcacheKey, ServiceKey
-from agent.moves import host_prefix
 from agent.numbers import NumberTable
 from agent.policysets import Content, content_of
 from agent.state import LocalEndpoint, NodeState
 from mesh.layouts import CONFIG_DROP_SILENTLY, CONFIG_PROXY_UP, ENDPOINT_HAS_V4, ENDPOINT_HAS_V6, IPCACHE_LOCAL
 from mesh.model import Address, PolicyKey, PolicySet, Prefix, Protocol, ReservedIdentity, RuleRef
 from mesh.policy.entries import compile_entries
+from mesh.policy.prefixes import host_prefix
 from mesh.snapshot import NodeSnapshot, PodEndpoint
 
 EVERYWHERE: tuple[Prefix, Prefix] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))

@@ -15,7 +15,6 @@ from ipaddress import ip_address
 
 from agent.datapath.tables import FlowEvent
 from agent.desired import Numbers
-from agent.moves import host_prefix
 from agent.state import NodeState
 from mesh.layouts import DropReason
 from mesh.layouts import Verdict as KernelVerdict
@@ -33,6 +32,7 @@ from mesh.model import (
     Verdict,
 )
 from mesh.policy.http import prepare
+from mesh.policy.prefixes import host_prefix
 
 LIMIT = 4096
 """Distinct records held between two batches."""

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from agent.datapath.tables import IpcacheEntry, IpcacheKey
 from mesh.model import Address, Prefix, ReservedIdentity
+from mesh.policy.prefixes import host_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,6 @@ class Cover:
         host = host_prefix(address)
         entry = self._table.get(IpcacheKey(host))
         return self.above(host) if entry is None else entry.identity
-
-
-def host_prefix(address: Address) -> Prefix:
-    return IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
 
 
 def moves(old: Mapping[IpcacheKey, IpcacheEntry], new: Mapping[IpcacheKey, IpcacheEntry]) -> Moves:

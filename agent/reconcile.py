@@ -1,7 +1,7 @@
 """Makes the kernel's maps agree with what they should hold. The only writer of the maps; called from one thread.
 
-`enforce` compares (`plan`), writes in order and keeps a mirror. A step that fails takes back the ones before it in
-reverse order, hooks included, so what was in force stays in force, and the error says why. Where taking back fails as
+`prepare` compares (`plan`), `execute` writes in order and keeps a mirror. A step that fails takes back those before it
+in reverse order, hooks included, so what was in force stays in force, and the error says why. Where taking back fails as
 well, a plan that was carried out up to some step is left, which is safe (make before break), and `astray` says so: the
 maps are then read again before the next plan. What nobody uses any more is deleted by `sweep` after a grace. It never
 decides about policy and knows no clock but the `now` it is given.
@@ -34,7 +34,7 @@ Done = tuple[Step | Hooks, dict[Any, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What `enforce` did."""
+    """What `execute` did."""
 
     changed: bool
     flipped: frozenset[int]
@@ -127,10 +127,6 @@ class Reconciler:
             departed=todo.departed,
             set_numbers=todo.set_numbers,
         )
-
-    def enforce(self, want: Desired, now: float) -> Outcome:
-        """Both halves: bring the maps to `want`."""
-        return self.execute(self.prepare(want), want, now)
 
     def sweep(self, now: float) -> int:
         """Delete sets and backends that have been out of use for longer than their grace; returns how many."""

@@ -13,16 +13,14 @@ from typing import Any
 _be16: Any = ctypes.c_uint16.__ctype_be__
 _be32: Any = ctypes.c_uint32.__ctype_be__
 
-LAYOUT_SHA256 = "239ffc444f59e9aa2a2558d784fe7e1178e3b2c98c100e5bd0e77a362acafcbf"
+LAYOUT_SHA256 = "40ab9553e098f541efb9c67703521e16d7c7893ad1774d46fba3e53159033d94"
 """Of the header this file was made from."""
 
-LAYOUT_VERSION = 1
 IDENTITY_FIRST_PREFIX = 16777216
 IDENTITY_ANY = 4294967295
 IPCACHE_LOCAL = 1
 ENDPOINT_HAS_V4 = 1
 ENDPOINT_HAS_V6 = 2
-ENDPOINT_DROP_SILENTLY = 4
 POLICY_BITS_IDENTITY = 72
 POLICY_BITS_PROTOCOL = 80
 POLICY_BITS_PORT = 96
@@ -41,8 +39,6 @@ ENDPOINT_NUMBERS = 65536
 REDIRECT_EGRESS = 1
 REDIRECT_INGRESS = 2
 EVENT_REPLY_RESET = 1
-EVENT_FROM_SOCKET = 2
-EVENT_FROM_NET = 4
 CONFIG_PROXY_UP = 1
 CONFIG_DROP_SILENTLY = 2
 
@@ -377,6 +373,10 @@ class RedirectKey(ctypes.Structure):
 
 
 class RedirectRecord(ctypes.Structure):
+    """The proxy reads who is at both ends and which pods of this node enforce. Sets and epochs are for people:
+    they say with `weft map dump redirect` under which policy the kernel handed the connection over. The proxy
+    asks the one in force."""
+
     _fields_ = [
         ("time_ns", ctypes.c_uint64),
         ("src_identity", ctypes.c_uint32),

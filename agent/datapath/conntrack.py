@@ -25,25 +25,20 @@ class Sweep:
     """Expired, or of an endpoint that is gone: to be deleted."""
     stale: tuple[Entry, ...]
     """Live, decided under an older epoch of their endpoint: policy must be asked."""
-    live: int
-    proxied: int
 
 
 def sweep(entries: Iterable[Entry], *, now_ns: int, epochs: Mapping[int, int]) -> Sweep:
     """`epochs`: endpoint -> epoch of those that exist. `now_ns` is CLOCK_MONOTONIC, as the kernel's times are."""
     dead: list[CtKey] = []
     stale: list[Entry] = []
-    live = proxied = 0
     for key, entry in entries:
         epoch = epochs.get(key.endpoint)
         if epoch is None or entry.expires_ns < now_ns:
             dead.append(key)
             continue
-        live += 1
-        proxied += bool(entry.flags & layouts.CT_PROXIED)
         if entry.epoch != epoch and not closing(entry):
             stale.append((key, entry))
-    return Sweep(dead=tuple(dead), stale=tuple(stale), live=live, proxied=proxied)
+    return Sweep(dead=tuple(dead), stale=tuple(stale))
 
 
 def closing(entry: CtEntry) -> bool:

@@ -29,8 +29,6 @@ from mesh import layouts
 _LOAD_TIMEOUT_S = 120
 _BPFFS_MAGIC_OPTION = "bpf"
 _SO_COOKIE = 57
-_DEFAULT_MARK_TO_PROXY = 0x10
-_DEFAULT_MARK_MASK = 0xF0
 
 
 class KernelDatapath:
@@ -126,7 +124,7 @@ class KernelDatapath:
     def _marks(self) -> tuple[int, int]:
         config = self._kernel_tables.config.get(0)
         if config is None or not config.mark_to_proxy:
-            return _DEFAULT_MARK_TO_PROXY, _DEFAULT_MARK_MASK
+            return links.MARK_TO_PROXY, links.MARK_MASK
         return config.mark_to_proxy, config.mark_mask
 
     def attach_pod(self, ifindex: int) -> None:
@@ -298,7 +296,7 @@ class KernelDatapath:
                 table.close()
 
     def uninstall(self) -> None:
-        mark, mask = _DEFAULT_MARK_TO_PROXY, _DEFAULT_MARK_MASK
+        mark, mask = links.MARK_TO_PROXY, links.MARK_MASK
         if self._folder.exists() and self._fresh():
             self._open()
             mark, mask = self._marks()

@@ -33,6 +33,12 @@ and what the proxy's legs leave behind (TIME_WAIT, kept connections) has the tup
 packet there, or drops it (ip_forward() of a packet with a socket), until that socket is gone. What is meant for the
 proxy gets its socket from tc. The kernel's Documentation/networking/ip-sysctl.rst advises the same for routers."""
 
+MARK_MASK = 0xF0
+"""The bits of a packet's mark that are ours: clear of those of kube-proxy, Calico and Cilium."""
+MARK_TO_PROXY = 0x10
+MARK_FROM_PROXY = 0x20
+MARK_OWN_ANSWER = 0x30
+
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _ROUTES_TIMEOUT_S = 20
 _GET_ROUTE, _GET_RULE = 26, 34

@@ -91,9 +91,8 @@ static __always_inline int drop_with_icmp(struct __sk_buff *skb, struct packet *
 	return bpf_redirect(skb->ifindex, back_flags(hook));
 }
 
-/* `endpoint` may be NULL where none was found. */
 static __always_inline int drop_packet(struct __sk_buff *skb, struct packet *p, const struct node_config *cfg,
-				       const struct endpoint_entry *endpoint, int reason, u32 hook, u32 direction)
+				       int reason, u32 hook, u32 direction)
 {
 	u32 bytes = skb->len;
 
@@ -102,7 +101,7 @@ static __always_inline int drop_packet(struct __sk_buff *skb, struct packet *p, 
 	count(reason, direction, bytes);
 	event_of_packet(p, VERDICT_DENY, reason, bytes);
 	if (!p->plain || p->kind != KIND_FLOW || drop_is_silent(reason) || (cfg->flags & CONFIG_DROP_SILENTLY) ||
-	    (endpoint && (endpoint->flags & ENDPOINT_DROP_SILENTLY)) || is_multicast(p->key.daddr))
+	    is_multicast(p->key.daddr))
 		return TC_ACT_SHOT;
 	if (p->key.protocol == IPPROTO_TCP && !(p->tcp_flags & TCP_RST))
 		return drop_with_reset(skb, p, cfg, reason, hook, direction);

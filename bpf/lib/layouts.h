@@ -11,8 +11,6 @@
 #ifndef WEFT_LAYOUTS_H
 #define WEFT_LAYOUTS_H
 
-#define LAYOUT_VERSION 1
-
 /* Directions are seen from the workload: egress leaves it, ingress enters it. */
 enum direction {
 	DIR_EGRESS = 0,
@@ -95,7 +93,7 @@ _Static_assert(sizeof(struct ipcache_entry) == 12, "ipcache_entry");
 
 #define ENDPOINT_HAS_V4 1
 #define ENDPOINT_HAS_V6 2
-#define ENDPOINT_DROP_SILENTLY 4	/* deny feedback switched off */
+/* 4: retired */
 
 /* A pod's attachment. One write of this entry flips policy: set and epoch always change together. */
 struct endpoint_entry {
@@ -301,6 +299,10 @@ _Static_assert(sizeof(struct redirect_key) == 36, "redirect_key");
 #define REDIRECT_EGRESS 1		/* the source is a pod of this node: enforce its egress */
 #define REDIRECT_INGRESS 2		/* the destination is a pod of this node: enforce its ingress */
 
+/*
+ * The proxy reads who is at both ends and which pods of this node enforce. Sets and epochs are for people: they say with
+ * `weft map dump redirect` under which policy the kernel handed the connection over. The proxy asks the one in force.
+ */
 struct redirect_record {
 	__u64 time_ns;
 	__u32 src_identity;
@@ -339,8 +341,7 @@ _Static_assert(sizeof(struct frag_entry) == 16, "frag_entry");
 /* ---- events and counters --------------------------------------------------------------------------------- */
 
 #define EVENT_REPLY_RESET 1		/* both ends were told */
-#define EVENT_FROM_SOCKET 2		/* from a socket hook: the source port is not known yet */
-#define EVENT_FROM_NET 4
+/* 2, 4: retired */
 
 /* One decision. Allowed flows give one when they begin, denied packets one each. */
 struct flow_event {

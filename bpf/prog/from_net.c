@@ -110,7 +110,7 @@ static __always_inline int from_outside_finish(struct __sk_buff *skb, struct pac
 					       int verdict)
 {
 	if (verdict < 0)
-		return drop_packet(skb, p, cfg, NULL, -verdict, HOOK_FROM_NET, DIR_INGRESS);
+		return drop_packet(skb, p, cfg, -verdict, HOOK_FROM_NET, DIR_INGRESS);
 	if (verdict == VERDICT_UNDER_WAY)
 		return TC_ACT_REDIRECT;
 	if (verdict == VERDICT_REDIRECT) {
@@ -151,7 +151,6 @@ int tc_from_net(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	skb->mark &= ~cfg->mark_mask;
 	verdict = parse(skb, p, DIR_INGRESS);
-	p->event_flags = EVENT_FROM_NET;
 	/* Other protocols and VLANs are the node's own business: nothing of the kind is ever forwarded to a pod. */
 	if (verdict == -DROP_UNKNOWN_PROTOCOL)
 		return TC_ACT_OK;

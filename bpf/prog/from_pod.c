@@ -190,7 +190,7 @@ int tc_from_pod(struct __sk_buff *skb)
 	if (!verdict)
 		verdict = from_pod_decide(skb, p, cfg, ep);
 	if (verdict < 0)
-		return drop_packet(skb, p, cfg, ep, -verdict, HOOK_FROM_POD, DIR_EGRESS);
+		return drop_packet(skb, p, cfg, -verdict, HOOK_FROM_POD, DIR_EGRESS);
 	if (verdict == VERDICT_REDIRECT)
 		gauge_add(GAUGE_REDIRECTED);
 	count(DROP_NONE, DIR_EGRESS, skb->len);

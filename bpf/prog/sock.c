@@ -43,7 +43,7 @@ static __always_inline void sock_event(const struct endpoint_entry *ep, u32 id, 
 	event->rules_peer = answer->rules_peer;
 	event->rules_any = answer->rules_any;
 	event->service = target->service;
-	event->flags = EVENT_FROM_SOCKET;
+	event->flags = 0;
 	event->reason = reason;
 	event->verdict = VERDICT_DENY;
 	event->direction = DIR_EGRESS;
@@ -162,7 +162,7 @@ static __always_inline int sock_decide(struct bpf_sock_addr *ctx, struct sock_ta
 	/* An unknown peer may be news that are on their way: tc drops it silently, and the next try may pass. */
 	if (verdict > 0 || verdict == -DROP_UNKNOWN_PEER || sock_answers(ctx, ep, id, target))
 		return 1;
-	if ((cfg->flags & CONFIG_DROP_SILENTLY) || (ep->flags & ENDPOINT_DROP_SILENTLY))
+	if (cfg->flags & CONFIG_DROP_SILENTLY)
 		return 1;		/* whoever wants silence gets it from tc */
 	count(-verdict, DIR_EGRESS, 0);
 	sock_event(ep, id, target, &answer, peer, -verdict);

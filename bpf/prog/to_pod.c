@@ -189,7 +189,7 @@ int tc_to_pod(struct __sk_buff *skb)
 		/* Who sent it, by the interface and not by what it claims: that is who pays for the record. */
 		if (skb->ingress_ifindex)
 			p->peer_endpoint = endpoint_by_ifindex(skb->ingress_ifindex);
-		return drop_packet(skb, p, cfg, ep, -verdict, HOOK_TO_POD, DIR_INGRESS);
+		return drop_packet(skb, p, cfg, -verdict, HOOK_TO_POD, DIR_INGRESS);
 	}
 	count(DROP_NONE, DIR_INGRESS, skb->len);
 	return TC_ACT_OK;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Generic, TypeVar
 
 from mesh.model import Address, Prefix
@@ -15,7 +15,7 @@ _WIDTH = {4: 32, 6: 128}
 
 def host_prefix(address: Address) -> Prefix:
     """The /32 or /128 of one address."""
-    return ip_network(address)
+    return IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
 
 
 def contains(wide: Prefix, narrow: Prefix) -> bool:

@@ -73,12 +73,8 @@ def test_icmp_errors_are_rationed(bench: Bench) -> None:
     assert after["icmp_suppressed"] - before["icmp_suppressed"] == actions.count(programs.TC_SHOT)
 
 
-@pytest.mark.parametrize("where", ["node", "endpoint"])
-def test_silence_can_be_asked_for(bench: Bench, where: str) -> None:
-    if where == "node":
-        bench.datapath.configure(programs.config(flags=layouts.CONFIG_PROXY_UP | layouts.CONFIG_DROP_SILENTLY))
-    else:
-        bench.endpoint(flags=layouts.ENDPOINT_DROP_SILENTLY)
+def test_silence_can_be_asked_for(bench: Bench) -> None:
+    bench.datapath.configure(programs.config(flags=layouts.CONFIG_PROXY_UP | layouts.CONFIG_DROP_SILENTLY))
     for protocol, payload in ((TCP, programs.tcp(2000, 80)), (UDP, programs.udp(2000, 80))):
         packet = programs.frame(ADDRESS[4], WORLD_ADDRESS[4], protocol, payload)
         seen = bench.run("tc_from_pod", packet)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from agent.datapath.tables import NodeConfig
+from agent.desired import Desired
+from agent.reconcile import Outcome, Reconciler
 from agent.state import LocalEndpoint, NodeState
 from mesh.layouts import CONFIG_PROXY_UP
 from mesh.model import (
@@ -122,3 +124,10 @@ def snapshot(
 
 def node(held: NodeSnapshot, *attached: LocalEndpoint) -> NodeState:
     return NodeState(snapshot=held, local={e.key: e for e in attached})
+
+
+class WholeReconciler(Reconciler):
+    """For tests of what becomes of the maps: both halves in one call, as the enforcer does them."""
+
+    def enforce(self, want: Desired, now: float) -> Outcome:
+        return self.execute(self.prepare(want), want, now)

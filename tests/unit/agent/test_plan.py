@@ -15,7 +15,6 @@ from agent.desired import Numbers, desired
 from agent.moves import Cover
 from agent.plan import Hooks, Step, plan
 from agent.realized import Realized
-from agent.reconcile import Reconciler
 from agent.state import NodeState
 from mesh.model import Action, Address, Direction, DirectionPolicy, IdentityId, PolicySet, ReservedIdentity
 from mesh.policy.entries import Entry, EntryKey, lookup, verdict
@@ -133,8 +132,8 @@ def undecidable(before: World, after: World) -> set[Address]:
     return found
 
 
-def reconciler_on(datapath: FakeDatapath) -> Reconciler:
-    return Reconciler(datapath, nodes.CONFIG, first_epoch=lambda: 1, interface_exists=lambda _: True)
+def reconciler_on(datapath: FakeDatapath) -> nodes.WholeReconciler:
+    return nodes.WholeReconciler(datapath, nodes.CONFIG, first_epoch=lambda: 1, interface_exists=lambda _: True)
 
 
 def assert_calm(one: World, other: World) -> None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from agent.datapath.tables import IpcacheEntry, IpcacheKey
 from agent.desired import Numbers, desired
-from agent.moves import host_prefix, moves
+from agent.moves import moves
 from agent.proxyview import MOVED, Former, former_after, moved_after, same_content, view
 from mesh.model import IdentityId, Revision
+from mesh.policy.prefixes import host_prefix
 from tests.support import nodes
 
 STATE = nodes.node(

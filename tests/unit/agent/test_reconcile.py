@@ -10,7 +10,7 @@ import pytest
 from agent.datapath.fake import FakeDatapath
 from agent.datapath.interface import DatapathError, MapFull
 from agent.desired import Numbers, desired
-from agent.reconcile import SET_GRACE_S, Reconciler
+from agent.reconcile import SET_GRACE_S
 from agent.state import NodeState
 from mesh.model import DirectionPolicy, RuleRef
 from tests.support import faults, nodes
@@ -33,8 +33,10 @@ def contents(datapath: FakeDatapath) -> dict[str, dict[Any, Any]]:
     return {name: dict(getattr(datapath.tables, name).items()) for name in TABLES}
 
 
-def make(datapath: FakeDatapath, **more: Any) -> Reconciler:
-    return Reconciler(datapath, nodes.CONFIG, **{"first_epoch": lambda: 1, "interface_exists": lambda _: True, **more})
+def make(datapath: FakeDatapath, **more: Any) -> nodes.WholeReconciler:
+    return nodes.WholeReconciler(
+        datapath, nodes.CONFIG, **{"first_epoch": lambda: 1, "interface_exists": lambda _: True, **more}
+    )
 
 
 def test_realized_is_desired_after_enforcing() -> None:
@@ -292,15 +294,15 @@ def hooks_of(datapath: FakeDatapath) -> dict[int, set[str]]:
     return found
 
 
-def mirrors(reconciler: Reconciler, datapath: FakeDatapath) -> bool:
-    seen = Reconciler(datapath, nodes.CONFIG, first_epoch=lambda: 1, interface_exists=lambda _: True)
+def mirrors(reconciler: nodes.WholeReconciler, datapath: FakeDatapath) -> bool:
+    seen = nodes.WholeReconciler(datapath, nodes.CONFIG, first_epoch=lambda: 1, interface_exists=lambda _: True)
     seen.read_back()
     fields = ("ipcache", "endpoint", "endpoint_by_ifindex", "endpoint_by_address", "endpoint_by_netns", "service")
     fields += ("backend", "sets", "policy_entries")
     return all(getattr(seen.realized, name) == getattr(reconciler.realized, name) for name in fields)
 
 
-def heal(reconciler: Reconciler, datapath: FakeDatapath) -> None:
+def heal(reconciler: nodes.WholeReconciler, datapath: FakeDatapath) -> None:
     """As the healer does within seconds: what the mirror says hangs there again."""
     for ifindex in reconciler.realized.hooks:
         datapath.attach_pod(ifindex)
