@@ -69,35 +69,16 @@ def plan(
     `first_epoch` is what a new endpoint starts with. `ghosts` are retired sets that are being deleted: never reused.
     """
     moved = moves(have.ipcache, want.ipcache)
-    live = {entry.identity for entry in have.ipcache.values()} | {int(ANY_IDENTITY)}
-    existing = want.identities | {int(ANY_IDENTITY)}
-    wanted = {number: e.policy for number, e in want.endpoints.items() if e.policy is not None}
     held = {number: e.policy_set for number, e in have.endpoint.items() if e.policy_set}
-    allocation = allocate(
-        wanted=wanted,
-        contents=want.contents,
-        held=held,
-        sets={n: c for n, c in have.sets.items() if n not in ghosts},
-        live=live,
-        existing=existing,
-        next_number=next_set,
-    )
+    allocation = _sets(want, have, held, next_set=next_set, ghosts=ghosts)
     asked_again = _asked_again(want, have, allocation, moved)
     final = {n: _entry(want.endpoints[n], have.endpoint.get(n), allocation, first_epoch) for n in want.endpoints}
     services = place(want.services, have.service, have.backend, capacity=backend_capacity)
     early, late, gone = _ipcache(want, have, moved)
     first, last = _policy(have, allocation, held, moved)
     early_entries, flips, bumps = _endpoint_writes(have, final, asked_again, early=bool(early))
-    by: dict[str, dict[Any, int]] = {
-        "endpoint_by_ifindex": {e.ifindex: n for n, e in final.items()},
-        "endpoint_by_address": {
-            AddressKey(a): n for n, e in final.items() for a in (e.addr4, e.addr6) if a is not None
-        },
-        "endpoint_by_netns": {e.netns_cookie: n for n, e in final.items() if e.netns_cookie},
-    }
-    # The other addresses of this node, so that one look tells the kernel that they are: 0, no endpoint's.
-    others = {AddressKey(key.prefix.network_address): 0 for key, e in want.ipcache.items() if e.flags & IPCACHE_LOCAL}
-    others = {key: none for key, none in others.items() if key not in by["endpoint_by_address"]}
+    by = _lookups(final)
+    others = _other_addresses(want, by["endpoint_by_address"])
     kept = by | {"endpoint_by_address": by["endpoint_by_address"] | others}
     ifindexes = set(by["endpoint_by_ifindex"])
     left = (set(have.endpoint_by_ifindex) | have.hooks | have.guests) - ifindexes - want.guests
@@ -131,6 +112,36 @@ def plan(
         moved=moved.hosts,
         renamed=moved.pairs,
     )
+
+
+def _sets(
+    want: Desired, have: Realized, held: Mapping[int, int], *, next_set: int, ghosts: frozenset[int]
+) -> Allocation:
+    return allocate(
+        wanted={number: e.policy for number, e in want.endpoints.items() if e.policy is not None},
+        contents=want.contents,
+        held=held,
+        sets={number: content for number, content in have.sets.items() if number not in ghosts},
+        live={entry.identity for entry in have.ipcache.values()} | {int(ANY_IDENTITY)},
+        existing=want.identities | {int(ANY_IDENTITY)},
+        next_number=next_set,
+    )
+
+
+def _lookups(final: Mapping[int, EndpointEntry]) -> dict[str, dict[Any, int]]:
+    """Table -> its entries: by what the kernel finds an endpoint's number."""
+    addresses = {AddressKey(a): n for n, e in final.items() for a in (e.addr4, e.addr6) if a is not None}
+    return {
+        "endpoint_by_ifindex": {e.ifindex: n for n, e in final.items()},
+        "endpoint_by_address": addresses,
+        "endpoint_by_netns": {e.netns_cookie: n for n, e in final.items() if e.netns_cookie},
+    }
+
+
+def _other_addresses(want: Desired, of_endpoints: Mapping[Any, int]) -> dict[AddressKey, int]:
+    """The other addresses of this node, so that one look tells the kernel that they are: 0, no endpoint's."""
+    local = (AddressKey(key.prefix.network_address) for key, e in want.ipcache.items() if e.flags & IPCACHE_LOCAL)
+    return {key: 0 for key in local if key not in of_endpoints}
 
 
 def _empty(step: Step | Hooks) -> bool:

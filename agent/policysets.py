@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from agent.datapath.tables import PolicyEntry
 from agent.datapath.tables import PolicyKey as SetEntryKey
@@ -90,6 +91,17 @@ class Allocation:
     next_number: int
 
 
+K = TypeVar("K")
+
+
+def _turned(table: Mapping[int, K]) -> dict[K, list[int]]:
+    """Who has each value, in the order of their numbers."""
+    found: dict[K, list[int]] = {}
+    for endpoint, value in sorted(table.items(), key=lambda item: item[0]):
+        found.setdefault(value, []).append(endpoint)
+    return found
+
+
 def allocate(
     *,
     wanted: Mapping[int, PolicyKey],
@@ -104,15 +116,11 @@ def allocate(
 
     `wanted`: endpoint -> policy; `held`: endpoint -> set number in force; `sets`: what the kernel holds.
     """
-    users: dict[int, set[int]] = {}
-    for endpoint, number in held.items():
-        users.setdefault(number, set()).add(endpoint)
+    users = _turned(held)
     numbers: dict[PolicyKey, int] = {}
     fresh: dict[int, Content] = {}
     changed: dict[int, InPlace] = {}
-    by_policy: dict[PolicyKey, list[int]] = {}
-    for endpoint, policy in sorted(wanted.items()):
-        by_policy.setdefault(policy, []).append(endpoint)
+    by_policy = _turned(wanted)
     given: dict[int, PolicyKey] = {}
 
     def own_first(policy: PolicyKey) -> list[int]:

@@ -1,10 +1,10 @@
 """Makes the kernel's maps agree with what they should hold. The only writer of the maps; called from one thread.
 
 `prepare` compares (`plan`), `execute` writes in order and keeps a mirror. A step that fails takes back those before it
-in reverse order, hooks included, so what was in force stays in force, and the error says why. Where taking back fails as
-well, a plan that was carried out up to some step is left, which is safe (make before break), and `astray` says so: the
-maps are then read again before the next plan. What nobody uses any more is deleted by `sweep` after a grace. It never
-decides about policy and knows no clock but the `now` it is given.
+in reverse order, hooks included, so what was in force stays in force, and the error says why. Where taking back fails
+as well, a plan that was carried out up to some step is left, which is safe (make before break), and `astray` says so:
+the maps are then read again before the next plan. What nobody uses any more is deleted by `sweep` after a grace. It
+never decides about policy and knows no clock but the `now` it is given.
 """
 
 from __future__ import annotations
