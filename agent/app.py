@@ -17,13 +17,14 @@ from typing import Any
 
 from agent import config as settings
 from agent import memory, podnetns
+from agent.attachments import Attachments
 from agent.config import AgentConfig, host_port
 from agent.conntrack_watch import ConntrackWatch, Destroy
 from agent.credentials import NodeCertificate
 from agent.datapath import links
 from agent.datapath.interface import Datapath, DatapathError
 from agent.datapath.tables import NodeConfig
-from agent.endpoints import Endpoints, missing_parts, recover
+from agent.endpoints import Endpoints
 from agent.enforcer import Enforced, Enforcer
 from agent.errors import AgentError, ConfigRefused
 from agent.events import EventReader
@@ -40,7 +41,7 @@ from agent.reading import Durations, Reading
 from agent.reconcile import Reconciler
 from agent.shares import usual_flows_per_pod
 from agent.state import LocalEndpoint, NodeState, attach
-from agent.sync import Sync
+from agent.sync import Connection, Sync
 from mesh.layouts import CONFIG_PROXY_UP
 from mesh.snapshot import NodeSnapshot
 
@@ -94,14 +95,7 @@ class App:
         self._endpoints = Endpoints(config.state / "endpoints.json")
         restored = self._restore_records()
         settled = node_config(config, self._datapath.tables.conntrack.max_entries)
-        self._reconciler = Reconciler(
-            self._datapath,
-            settled,
-            first_epoch=lambda: int(time.time()) & 0xFFFF_FFFF,
-            interface_exists=podnetns.interface_exists,
-            next_set=self._endpoints.reserved_set,
-            reserve=self._reserve_sets,
-        )
+        self._reconciler = self._make_reconciler(settled)
         state = NodeState(snapshot=NodeSnapshot(node=config.node), node_addresses=podnetns.node_addresses())
         for endpoint in restored:
             state = attach(state, endpoint)
@@ -111,12 +105,52 @@ class App:
         self._conntrack = ConntrackWatch(
             self._enforcer, self._datapath.tables, flows_per_pod=settled.flows_per_pod, destroy=machine.destroy
         )
-        self._proxy = ProxyLink(
-            config.state / "proxy.sock",
-            node=config.node,
+        self._proxy = self._make_proxy_link()
+        # The enforcer tells both of each change, and both ask it what is in force.
+        self._enforcer.proxy = self._proxy
+        self._enforcer.on_change = self._changed
+        self._connection = Connection()
+        self._attachments = Attachments(
+            self._enforcer, self._endpoints, self._connection, forget=self._conntrack.forget
+        )
+        self._fast_path = FastPath(self._datapath, wanted=config.fast_path)
+        self._healer = Healer(
+            self._enforcer,
+            self._datapath,
+            self._fast_path,
+            uplinks=config.uplinks,
+            cgroup=str(config.cgroup),
+            remove=self._attachments.remove,
+        )
+        self._node = self._make_node()
+        host, port = host_port(config.controller, "--controller")
+        self._certificate = NodeCertificate(
+            config.state, node=config.node, host=host, port=port, token_file=config.join_token_file
+        )
+        self._sync = Sync(
+            config.node, config.controller, self._node, self._certificate.ensure, connection=self._connection
+        )
+        self._enforce_times = Durations()
+        self._untrimmed = True
+        self._metrics = MetricsPage(self._read)
+
+    def _make_reconciler(self, settled: NodeConfig) -> Reconciler:
+        return Reconciler(
+            self._datapath,
+            settled,
+            first_epoch=lambda: int(time.time()) & 0xFFFF_FFFF,
+            interface_exists=podnetns.interface_exists,
+            next_set=self._endpoints.reserved_set,
+            reserve=self._reserve_sets,
+        )
+
+    def _make_proxy_link(self) -> ProxyLink:
+        return ProxyLink(
+            self._config.state / "proxy.sock",
+            node=self._config.node,
             port=settings.PROXY_PORT,
             mark=links.MARK_FROM_PROXY,
-            grace_s=config.proxy_grace_s,
+            grace_s=self._config.proxy_grace_s,
             redirect_fd=self._datapath.redirect_map_fd,
             offer=self._datapath.offer_listeners,
             ready=self._enforcer.ready,
@@ -125,39 +159,23 @@ class App:
             take_flow=self._events.take_record,
             lost_flows=self._flows.lose,
         )
-        self._enforcer.proxy = self._proxy
-        self._enforcer.on_change = self._changed
-        self._fast_path = FastPath(self._datapath, wanted=config.fast_path)
-        self._node = Node(
-            name=config.node,
-            state_dir=config.state,
+
+    def _make_node(self) -> Node:
+        return Node(
+            name=self._config.node,
+            state_dir=self._config.state,
             datapath=self._datapath,
             enforcer=self._enforcer,
             endpoints=self._endpoints,
             conntrack=self._conntrack,
             proxy=self._proxy,
             flows=self._flows,
-            checks=machine.checks,
+            checks=self._machine.checks,
             fast_path=self._fast_path,
+            attachments=self._attachments,
+            healer=self._healer,
+            connection=self._connection,
         )
-        self._healer = Healer(
-            self._enforcer,
-            self._datapath,
-            self._fast_path,
-            uplinks=config.uplinks,
-            cgroup=str(config.cgroup),
-            remove=self._node.remove,
-        )
-        self._node.healer = self._healer
-        host, port = host_port(config.controller, "--controller")
-        self._certificate = NodeCertificate(
-            config.state, node=config.node, host=host, port=port, token_file=config.join_token_file
-        )
-        self._sync = Sync(config.node, config.controller, self._node, self._certificate.ensure)
-        self._node.controller = lambda: (self._sync.connected, self._sync.last_error)
-        self._enforce_times = Durations()
-        self._untrimmed = True
-        self._metrics = MetricsPage(self._read)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. Errors of the start come out as AgentError or DatapathError."""
@@ -206,11 +224,11 @@ class App:
                 endpoints=len(self._reconciler.realized.endpoint),
             )
         )
-        self._forget_departed()
+        self._attachments.forget_departed()
         snapshot = self._restore_snapshot()
         if snapshot is not None:
             self._node.saved(snapshot)
-        self._adopt_unrecorded(snapshot)
+        self._attachments.adopt_unrecorded(snapshot)
         if snapshot is not None or not self._reconciler.realized.endpoint:
             await self._enforcer.change(
                 lambda state: state if snapshot is None else replace(state, snapshot=snapshot), first=True
@@ -242,18 +260,6 @@ class App:
             log.error(line("attachments not restored from their file", why=error))
             return ()
 
-    def _forget_departed(self) -> None:
-        existing = podnetns.interfaces()
-        state = self._enforcer.state
-        for key, endpoint in state.local.items():
-            why = missing_parts(endpoint, existing)
-            if why is not None:
-                log.info(line("pod left while the agent was away", pod=key, why=why))
-        kept = {key: e for key, e in state.local.items() if missing_parts(e, existing) is None}
-        self._enforcer.state = replace(state, local=kept)
-        for key in kept:
-            self._endpoints.discover(key)
-
     def _restore_snapshot(self) -> NodeSnapshot | None:
         path = self._config.state / "snapshot.pb"
         if is_outrun(path) and self._reconciler.realized.endpoint:
@@ -265,20 +271,6 @@ class App:
         except StateFileError as error:
             log.error(line("snapshot not restored", why=error))
             return None
-
-    def _adopt_unrecorded(self, snapshot: NodeSnapshot | None) -> None:
-        """Endpoints of the kernel that no record explains stay attached: pruning them would leave their pods open."""
-        state = self._enforcer.state
-        named = state if snapshot is None else replace(state, snapshot=snapshot)
-        kernel = {
-            number: (e.ifindex, e.netns_cookie, frozenset(str(a) for a in (e.addr4, e.addr6) if a is not None))
-            for number, e in self._reconciler.realized.endpoint.items()
-        }
-        for endpoint in recover(named, kernel, podnetns.interfaces()):
-            log.warning(line("endpoint without a record kept", pod=endpoint.key, id=endpoint.id))
-            self._endpoints.adopt_id(endpoint.key, endpoint.id)
-            self._endpoints.discover(endpoint.key)
-            self._enforcer.state = attach(self._enforcer.state, endpoint)
 
     async def _renew(self) -> None:
         """The certificate outlasts a long absence of the controller; a renewed one is used from the next stream on."""
@@ -325,7 +317,7 @@ class App:
             conntrack_collected=self._conntrack.collected,
             sockets_destroyed=self._conntrack.destroyed,
             revision=self._node.revision(),
-            connected=self._sync.connected,
+            connected=self._connection.up,
             endpoints=states,
             flow_records_lost=self._flows.lost_total,
             records_lost_by_pod={key: one.unrecorded for key, one in spent.items() if one and one.unrecorded},

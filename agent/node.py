@@ -9,30 +9,28 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent import podnetns, state
+from agent import state
+from agent.attachments import Attachments
 from agent.conntrack_watch import ConntrackWatch
 from agent.datapath.interface import Datapath
-from agent.endpoints import SETTLED, Endpoints, Life
+from agent.endpoints import SETTLED, Endpoints
 from agent.enforcer import Enforcer
-from agent.errors import AgentError, EndpointRefused, QuestionRefused
+from agent.errors import AgentError, QuestionRefused
 from agent.fastpath import FastPath
 from agent.files import StateFileError, clear_outrun, mark_outrun, save_snapshot
 from agent.flows import FlowLog
 from agent.heal import Healer
 from agent.journal import line
 from agent.listings import endpoint_rows, flow_rows, map_asked, map_rows
-from agent.local_api import text_of
 from agent.pressure import nearly_full, pressure
 from agent.proxy_link import ProxyLink
-from agent.state import LocalEndpoint, NodeState
-from agent.sync import Status
+from agent.state import NodeState
+from agent.sync import Connection, Status
 from mesh.model import FlowRecord
 from mesh.snapshot import Delta, NodeSnapshot
 
 log = logging.getLogger("node")
 
-WAIT_S = 30.0
-LONGEST_WAIT_S = 600.0
 SAVE_EVERY_S = 0.5
 
 
@@ -50,6 +48,9 @@ class Node:
         flows: FlowLog,
         checks: Callable[[], list[dict[str, Any]]],
         fast_path: FastPath,
+        attachments: Attachments,
+        healer: Healer,
+        connection: Connection,
     ) -> None:
         self._name = name
         self._snapshot_path = state_dir / "snapshot.pb"
@@ -61,12 +62,13 @@ class Node:
         self._flows = flows
         self._checks = checks
         self._fast_path = fast_path
+        self._attachments = attachments
+        self._healer = healer
+        self._connection = connection
         self._saved: NodeSnapshot | None = None
         self._changing = False
         self._news = asyncio.Lock()
         self._disk_warning = ""
-        self.healer: Healer | None = None
-        self.controller: Callable[[], tuple[bool, str]] = lambda: (False, "not started")
 
     # -- for the controller's stream ------------------------------------------------------------------------------
 
@@ -133,9 +135,8 @@ class Node:
         )
 
     def warnings(self) -> tuple[str, ...]:
-        found = list(self.healer.warnings if self.healer is not None else ())
-        if self._disk_warning:
-            found.append(self._disk_warning)
+        found = list(self._healer.warnings)
+        found += [text for text in (self._disk_warning, self._attachments.disk_warning) if text]
         if not self._enforcer.state.proxy_up:
             found.append("no proxy: flows that need it are reset")
         full = nearly_full(self.pressure())
@@ -173,97 +174,12 @@ class Node:
 
     def calls(self) -> dict[str, Callable[[Mapping[str, Any]], Awaitable[Any]]]:
         return {
-            "endpoint.add": self._endpoint_add,
-            "endpoint.remove": self._endpoint_remove,
+            "endpoint.add": self._attachments.add,
+            "endpoint.remove": self._attachments.remove_named,
             "endpoint.list": self._endpoint_list,
             "status": self._local_status,
             "doctor": self._doctor,
         }
-
-    async def _endpoint_add(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        namespace, name = text_of(request, "namespace", longest=63), text_of(request, "pod", longest=253)
-        wait = request.get("wait_s", WAIT_S)
-        if not isinstance(wait, int | float) or not 0 <= wait <= LONGEST_WAIT_S:
-            raise EndpointRefused(f"wait_s: a number from 0 to {LONGEST_WAIT_S:.0f} is needed")
-        key = f"{namespace}/{name}"
-        try:
-            async with asyncio.timeout(wait):
-                await self._enforcer.ready.wait()  # nothing has begun that would have to be carried to its end
-                await self._enforcer.unbroken.run(self._attach(key, request))
-                life = await self._endpoints.settled(key)
-        except TimeoutError as error:
-            held = "denied everything" if key in self._enforcer.state.local else "not attached, so nothing is denied"
-            raise EndpointRefused(
-                f"pod {key} is not enforced after {wait:g} s and is {held}: {self._why_not(key)}"
-            ) from error
-        if life is Life.GONE:
-            raise EndpointRefused(f"pod {key} was removed while it was waited for")
-        local = self._enforcer.state.local[key]
-        return {"id": local.id, "state": life.value, "ifindex": local.ifindex}
-
-    def _why_not(self, key: str) -> str:
-        connected, error = self.controller()
-        if not self._enforcer.ready.is_set():
-            return "the controller has sent nothing yet" if connected else f"the controller is away ({error})"
-        if key not in self._enforcer.state.local:
-            return "other changes are still being written"
-        if self._enforcer.state.policy_subject(key) is not None:
-            return "its policy could not be written; see the agent's log"
-        return "the controller has not announced it" if connected else f"the controller is away ({error})"
-
-    async def _attach(self, key: str, request: Mapping[str, Any]) -> None:
-        host_ifname = text_of(request, "host_ifname", longest=15)
-        netns = text_of(request, "netns")
-        local = LocalEndpoint(
-            id=self._endpoints.id_for(key),
-            namespace=key.partition("/")[0],
-            name=key.partition("/")[2],
-            netns=netns,
-            ifname=text_of(request, "ifname", longest=15),
-            host_ifname=host_ifname,
-            ifindex=podnetns.ifindex_of(host_ifname),
-            netns_cookie=await podnetns.cookie_of(netns),
-        )
-        held = self._enforcer.state.local.get(key)
-        if held == local:
-            return
-        before = self._endpoints.life(key)
-        if held is not None:
-            self._conntrack.forget(local.id)
-        if before is Life.GONE:
-            self._endpoints.discover(key)
-        try:
-            await self._enforcer.change(lambda now: state.attach(now, local))
-        except BaseException:
-            if held is None and key not in self._enforcer.state.local:
-                self._endpoints.remove(key)
-            raise
-        self._save_endpoints()
-        log.info(line("pod attached", pod=key, id=local.id, interface=host_ifname))
-
-    async def _endpoint_remove(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """`host_ifname` or `netns` say which attachment is meant: a late call about an old one takes no newer away."""
-        key = f"{text_of(request, 'namespace', longest=63)}/{text_of(request, 'pod', longest=253)}"
-        held = self._enforcer.state.local.get(key)
-        for name in ("host_ifname", "netns"):
-            if held is not None and name in request and text_of(request, name) != getattr(held, name):
-                held = None
-        if held is not None:
-            await self.remove(held)
-        return {"removed": held is not None}
-
-    async def remove(self, gone: LocalEndpoint) -> None:
-        """The pod has left: entries, hooks and tracked flows go."""
-        await self._enforcer.ready.wait()
-        await self._enforcer.unbroken.run(self._remove(gone))
-
-    async def _remove(self, gone: LocalEndpoint) -> None:
-        await self._enforcer.change(lambda now: state.detach(now, gone))
-        if gone.key in self._enforcer.state.local:
-            return
-        self._endpoints.remove(gone.key)
-        self._save_endpoints()
-        log.info(line("pod detached", pod=gone.key))
 
     async def _endpoint_list(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         return self._endpoint_rows()
@@ -274,12 +190,12 @@ class Node:
 
     async def _local_status(self, request: Mapping[str, Any]) -> dict[str, Any]:
         status = self.status()
-        connected, error = self.controller()
+        held = self._connection
         return {
             "node": self._name,
             "state": status.state,
             "revision": status.enforced_revision,
-            "controller": {"connected": connected, "error": "" if connected else error},
+            "controller": {"connected": held.up, "error": "" if held.up else held.error},
             "endpoints": status.endpoints,
             "endpointsEnforced": status.endpoints_enforced,
             "proxyWorkers": status.proxy_workers,
@@ -292,14 +208,6 @@ class Node:
         return {"checks": await asyncio.to_thread(self._checks), "warnings": list(self.warnings())}
 
     # -- what is kept on disk -------------------------------------------------------------------------------------
-
-    def _save_endpoints(self) -> None:
-        try:
-            self._endpoints.save(self._enforcer.state.local.values())
-            self._disk_warning = ""
-        except StateFileError as error:
-            self._disk_warning = str(error)
-            log.error(line("attachments not saved", why=error))
 
     def saved(self, snapshot: NodeSnapshot) -> None:
         """This snapshot came from the disk: it need not be written again."""

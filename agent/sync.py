@@ -76,6 +76,15 @@ class Node(Protocol):
         """The answer to a command, as a JSON value. AgentError where it cannot be given."""
 
 
+@dataclass(slots=True)
+class Connection:
+    """Whether the controller is there. Sync alone writes it."""
+
+    up: bool = False
+    error: str = "not connected yet"
+    """Why it is away, or was last."""
+
+
 class StreamEnded(AgentError):
     """The stream is over; the text says why."""
 
@@ -88,6 +97,7 @@ class Sync:
         node: Node,
         credentials: Callable[[], Awaitable[Credentials]],
         *,
+        connection: Connection,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._name = node_name
@@ -95,8 +105,7 @@ class Sync:
         self._node = node
         self._credentials = credentials
         self._pause = pause
-        self.connected = False
-        self.last_error = "not connected yet"
+        self.connection = connection
 
     async def run(self) -> None:
         """Hold a stream open until cancelled."""
@@ -107,12 +116,12 @@ class Sync:
                 await self._session(await self._credentials())
             except (StreamEnded, AgentError, grpc.aio.AioRpcError) as error:
                 why = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
-                if self.connected or why != self.last_error:
+                if self.connection.up or why != self.connection.error:
                     log.warning(line("controller away", why=why))
-                self.last_error = why or "the stream ended"
+                self.connection.error = why or "the stream ended"
             lived = asyncio.get_running_loop().time() - began
-            attempt = 0 if self.connected and lived > LONGEST_PAUSE_S else attempt + 1
-            self.connected = False
+            attempt = 0 if self.connection.up and lived > LONGEST_PAUSE_S else attempt + 1
+            self.connection.up = False
             longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempt, 10))
             await self._pause(longest * random.uniform(0.5, 1.0))
 
@@ -177,8 +186,8 @@ class Sync:
                 objection = features.objection(message.welcome.version, message.welcome.features)
                 if objection is not None:
                     raise StreamEnded(f"the controller's {objection}")
-                self.connected = True
-                self.last_error = ""
+                self.connection.up = True
+                self.connection.error = ""
                 log.info(line("controller connected", version=message.welcome.version))
             elif kind == "refused":
                 raise StreamEnded(f"the controller refuses this node: {message.refused}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,21 +13,21 @@ from typing import Any
 
 import pytest
 
-from agent import podnetns
+from agent.attachments import Attachments
 from agent.conntrack_watch import ConntrackWatch
 from agent.datapath.interface import DatapathError
-from agent.errors import AgentError, EndpointRefused, OutOfStep
+from agent.errors import AgentError, OutOfStep
 from agent.fastpath import FastPath
 from agent.files import is_outrun, load_snapshot
 from agent.flows import FlowLog
+from agent.heal import Healer
 from agent.node import Node
+from agent.sync import Connection
 from mesh.model import Revision
 from mesh.snapshot import diff
 from tests.support import nodes
 from tests.support.waiting import until
 from tests.unit.agent.test_enforcer import SNAPSHOT, made
-
-ADD = {"namespace": "shop", "pod": "b", "netns": "/run/netns/b", "ifname": "eth0", "host_ifname": "veth-b", "wait_s": 5}
 
 
 @pytest.fixture
@@ -37,24 +36,18 @@ def writer() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-@pytest.fixture(autouse=True)
-def machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def cookie(path: str) -> int:
-        return 77
-
-    monkeypatch.setattr(podnetns, "cookie_of", cookie)
-    monkeypatch.setattr(podnetns, "ifindex_of", lambda name: 12)
-
-
 def node_on(tmp_path: Path, writer: ThreadPoolExecutor) -> tuple[Node, Any, Any]:
     enforcer, datapath, _ = made(tmp_path, writer)
     enforcer.endpoints.id_for("shop/a")
     watch = ConntrackWatch(enforcer, datapath.tables, flows_per_pod=10, destroy=lambda *_: True)
     proxy: Any = SimpleNamespace(workers=1, pids=[5])
+    connection, fast_path = Connection(), FastPath(datapath, wanted=True)
+    pods = Attachments(enforcer, enforcer.endpoints, connection, forget=watch.forget)
+    healer = Healer(enforcer, datapath, fast_path, uplinks=("eth0",), cgroup="/cg", remove=pods.remove)
     node = Node(
         name="node-1", state_dir=tmp_path, datapath=datapath, enforcer=enforcer, endpoints=enforcer.endpoints,
         conntrack=watch, proxy=proxy, flows=FlowLog(), checks=lambda: [{"check": "kernel"}],
-        fast_path=FastPath(datapath, wanted=True),
+        fast_path=fast_path, attachments=pods, healer=healer, connection=connection,
     )  # fmt: skip
     return node, enforcer, datapath
 
@@ -62,44 +55,6 @@ def node_on(tmp_path: Path, writer: ThreadPoolExecutor) -> tuple[Node, Any, Any]
 def with_b(revision: int = 2) -> Any:
     pods = {**SNAPSHOT.endpoints, "shop/b": nodes.pod("b", "10.9.0.2", 301, "a")}
     return replace(SNAPSHOT, revision=Revision(revision), endpoints=pods)
-
-
-def test_add_answers_when_the_pod_is_enforced(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
-    async def story() -> None:
-        node, _, datapath = node_on(tmp_path, writer)
-        await node.take_news([SNAPSHOT])
-        adding = asyncio.ensure_future(node.calls()["endpoint.add"](ADD))
-        await until(lambda: datapath.tables.endpoint.get(2) is not None and ("tc_from_pod", 12) in datapath.attached)
-        entry = datapath.tables.endpoint.get(2)
-        assert (entry.policy_set, entry.netns_cookie) == (0, 77)
-        assert ("tc_from_pod", 12) in datapath.attached
-        assert not adding.done()
-        await node.take_news([diff(SNAPSHOT, with_b())])
-        assert await adding == {"id": 2, "state": "enforced", "ifindex": 12}
-        assert datapath.tables.endpoint.get(2).policy_set != 0
-
-    asyncio.run(story())
-
-
-def test_a_late_word_about_an_old_attachment_takes_no_newer_one_away(
-    tmp_path: Path, writer: ThreadPoolExecutor
-) -> None:
-    """A runtime may say that the old sandbox is gone after it has announced the new one."""
-
-    async def story() -> None:
-        node, enforcer, datapath = node_on(tmp_path, writer)
-        await node.take_news([with_b(1)])
-        await node.calls()["endpoint.add"](ADD)
-        late = {"namespace": "shop", "pod": "b", "netns": "/run/netns/old"}
-        assert await node.calls()["endpoint.remove"](late) == {"removed": False}
-        await node.remove(replace(enforcer.state.local["shop/b"], ifindex=11))
-        assert ("tc_from_pod", 12) in datapath.attached
-        assert enforcer.endpoints.life("shop/b").value == "enforced"
-        now = {"namespace": "shop", "pod": "b", "netns": "/run/netns/b"}
-        assert await node.calls()["endpoint.remove"](now) == {"removed": True}
-        assert ("tc_from_pod", 12) not in datapath.attached
-
-    asyncio.run(story())
 
 
 def test_news_that_nobody_waits_for_any_more_come_into_force_whole(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
@@ -131,51 +86,6 @@ def test_news_that_nobody_waits_for_any_more_come_into_force_whole(tmp_path: Pat
         assert is_outrun(tmp_path / "snapshot.pb")
         await node.save()
         assert not is_outrun(tmp_path / "snapshot.pb")
-
-    asyncio.run(story())
-
-
-def test_add_that_waits_in_vain_says_whom_it_waits_for(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
-    async def story() -> None:
-        node, _, _ = node_on(tmp_path, writer)
-        await node.take_news([SNAPSHOT])
-        node.controller = lambda: (False, "connection refused")
-        with pytest.raises(EndpointRefused, match=r"denied everything: the controller is away \(connection refused\)"):
-            await node.calls()["endpoint.add"]({**ADD, "wait_s": 0.05})
-
-    asyncio.run(story())
-
-
-def test_add_that_nothing_came_of_does_not_say_that_the_pod_is_denied(
-    tmp_path: Path, writer: ThreadPoolExecutor
-) -> None:
-    async def story() -> None:
-        node, enforcer, datapath = node_on(tmp_path, writer)
-        with pytest.raises(EndpointRefused, match=r"not attached, so nothing is denied: the controller is away"):
-            await node.calls()["endpoint.add"]({**ADD, "wait_s": 0})
-        async with asyncio.timeout(1):
-            await enforcer.unbroken.ended()  # and nothing is left that the agent's end would wait for
-        await node.take_news([SNAPSHOT])
-        assert ("tc_from_pod", 12) not in datapath.attached
-        async with enforcer._lock:
-            with pytest.raises(EndpointRefused, match=r"not attached, .*: other changes are still being written"):
-                await node.calls()["endpoint.add"]({**ADD, "wait_s": 0.01})
-
-    asyncio.run(story())
-
-
-def test_add_twice_is_the_same_and_remove_leaves_nothing(tmp_path: Path, writer: ThreadPoolExecutor) -> None:
-    async def story() -> None:
-        node, _, datapath = node_on(tmp_path, writer)
-        await node.take_news([with_b()])
-        calls = node.calls()
-        assert await calls["endpoint.add"](ADD) == await calls["endpoint.add"](ADD)
-        saved = json.loads((tmp_path / "endpoints.json").read_text())
-        assert {item["name"] for item in saved["endpoints"]} == {"a", "b"}
-        assert await calls["endpoint.remove"](ADD) == {"removed": True}
-        assert await calls["endpoint.remove"](ADD) == {"removed": False}
-        assert list(dict(datapath.tables.endpoint.items())) == [1]
-        assert [row["pod"] for row in await calls["endpoint.list"]({})] == ["a"]
 
     asyncio.run(story())
 
@@ -215,17 +125,6 @@ def test_news_left_half_way_end_before_the_next_begin(tmp_path: Path, writer: Th
         await asyncio.gather(settled, following)
         assert marked
         assert all(marked)
-
-    asyncio.run(story())
-
-
-@pytest.mark.parametrize("wrong", [{"pod": ""}, {"namespace": 3}, {"wait_s": "long"}, {"wait_s": -1}, {"netns": None}])
-def test_wrong_arguments_are_named(tmp_path: Path, writer: ThreadPoolExecutor, wrong: dict[str, Any]) -> None:
-    async def story() -> None:
-        node, _, _ = node_on(tmp_path, writer)
-        await node.take_news([SNAPSHOT])
-        with pytest.raises(AgentError, match=next(iter(wrong))):
-            await node.calls()["endpoint.add"]({**ADD, **wrong})
 
     asyncio.run(story())
 

@@ -13,7 +13,7 @@ import pytest
 from agent.credentials import Credentials
 from agent.datapath.interface import MapFull
 from agent.errors import AgentError, OutOfStep, SnapshotRefused
-from agent.sync import Status, StreamEnded, Sync
+from agent.sync import Connection, Status, StreamEnded, Sync
 from mesh.api import codec, features, mesh_pb2_grpc
 from mesh.api import mesh_pb2 as pb
 from mesh.model import FlowRecord
@@ -118,7 +118,7 @@ def play(
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
 
-        sync = Sync("node-1", f"127.0.0.1:{port}", played, no_credentials, pause=pause)
+        sync = Sync("node-1", f"127.0.0.1:{port}", played, no_credentials, connection=Connection(), pause=pause)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stream = asyncio.ensure_future(sync.converse(channel))
             try:
@@ -321,10 +321,11 @@ def test_without_a_certificate_it_tries_again_with_growing_pauses() -> None:
                 raise asyncio.CancelledError
             await asyncio.sleep(0)
 
-        sync = Sync("node-1", "127.0.0.1:1", Node(), no_credentials, pause=pause)
+        connection = Connection()
+        sync = Sync("node-1", "127.0.0.1:1", Node(), no_credentials, connection=connection, pause=pause)
         with pytest.raises(asyncio.CancelledError):
             await sync.run()
-        assert sync.last_error == "no certificate"
+        assert connection == Connection(up=False, error="no certificate")
 
     asyncio.run(main())
     assert pauses[0] <= 0.4
