@@ -35,7 +35,7 @@ from controller.telemetry import Telemetry
 from controller.watches import Event
 from mesh.api import mesh_pb2 as pb
 from mesh.api import mesh_pb2_grpc
-from mesh.api.answers import flow_to_json, identity_to_json
+from mesh.api.answers import flow_to_json
 from mesh.model import Verdict
 from mesh.objects.errors import ObjectsRefused, Problem
 
@@ -153,16 +153,7 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
 
     async def Identities(self, request: pb.IdentitiesRequest, context: Context) -> pb.Answer:
         async with _explained(context):
-            view = self._view()
-        pods: dict[int, list[str]] = {}
-        for pod in view.policy.pods.values():
-            for number in dict.fromkeys(identity for _, identity in pod.addresses):
-                pods.setdefault(number, []).append(pod.key)
-        rows = [
-            {**identity_to_json(identity), "pods": pods.get(number, [])}
-            for number, identity in sorted(view.identities.items())
-        ]
-        return _answer({"identities": rows, "revision": view.revision})
+            return _answer(simulate.identities(self._view()))
 
     def _view(self) -> ClusterView:
         view = self._parts.publisher.view
@@ -195,7 +186,8 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
         fleet = self._parts.fleet
         nodes = [request.node] if request.node else sorted(fleet.links)
         async with _explained(context):
-            self._check_node(request.node)
+            if request.node:
+                status.check_node(request.node, self._parts.intake.intent, self._parts.store.nodes())
 
         async def ask(node: str) -> pb.NodeAnswer:
             try:
@@ -208,12 +200,6 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
             asked = [tasks.create_task(ask(node), name=f"ask-{node}") for node in nodes]
         for task in asked:
             yield task.result()
-
-    def _check_node(self, name: str) -> None:
-        """A misspelt name is not a node that is away."""
-        known = {*self._parts.store.nodes(), *(key[2] for key in self._parts.intake.intent.entries if key[0] == "Node")}
-        if name and name not in known:
-            raise BadQuestion(f"there is no node {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
 
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Context) -> pb.CreateTokenReply:
         parts = self._parts

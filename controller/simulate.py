@@ -170,6 +170,19 @@ def _refused(decision: Decision, reason: str) -> Decision:
     return replace(decision, verdict=Verdict.DENY, layer=Layer.L7, message=message)
 
 
+def identities(view: ClusterView) -> Json:
+    """Every identity, and the pods that have it."""
+    pods: dict[IdentityId, list[str]] = {}
+    for pod in view.policy.pods.values():
+        for number in dict.fromkeys(identity for _, identity in pod.addresses):
+            pods.setdefault(number, []).append(pod.key)
+    rows = [
+        {**identity_to_json(identity), "pods": pods.get(number, [])}
+        for number, identity in sorted(view.identities.items())
+    ]
+    return {"identities": rows, "revision": view.revision}
+
+
 def show(view: ClusterView, namespace: str, name: str) -> Json:
     """The policy of one pod, resolved. Raises NoSuchThing."""
     pod = view.policy.pods.get(f"{namespace}/{name}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from controller.directory import DirectorySource
+from controller.errors import BadQuestion
 from controller.fleet import Fleet
 from controller.intent import Intent
 from controller.publisher import Publisher
@@ -29,6 +30,13 @@ def status(
         "objects": _kinds(intent),
         "settled": served and all(row["state"] == "connected" and row["lag"] == 0 for row in rows),
     }
+
+
+def check_node(name: str, intent: Intent, joined: Iterable[str]) -> None:
+    """A misspelt name is not a node that is away: BadQuestion names those there are."""
+    known = {*joined, *(called for kind, _, called in intent.entries if kind == "Node")}
+    if name not in known:
+        raise BadQuestion(f"there is no node {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
 
 
 def _controller(intent: Intent, publisher: Publisher, source: DirectorySource | None) -> Json:

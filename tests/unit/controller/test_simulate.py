@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controller.errors import BadQuestion
-from controller.simulate import CheckQuestion, check, show
+from controller.simulate import CheckQuestion, check, identities, show
 from tests.unit.controller.manifests import POLICY, SHOP, pod
 from tests.unit.controller.views import compiled
 
@@ -121,3 +121,11 @@ def test_show_resolves_rules_to_peers() -> None:
     assert rule["http"] == [{"methods": ["GET"]}]
     assert rule["grants"][0]["ports"] == [{"protocol": "TCP", "port": 8080}]
     assert [peer["pods"] for peer in rule["grants"][0]["peers"]] == [["shop/client"]]
+
+
+def test_identities_name_the_pods_that_have_them() -> None:
+    view, _ = compiled(SHOP)
+    answer = identities(view)
+    held = {pod for row in answer["identities"] for pod in row["pods"]}
+    assert held == {"shop/client", "shop/pay"}
+    assert answer["revision"] == view.revision

@@ -6,7 +6,11 @@ import asyncio
 import json
 from pathlib import Path
 
-from tests.unit.controller.manifests import SHOP
+import pytest
+
+from controller.errors import BadQuestion
+from controller.status import check_node
+from tests.unit.controller.manifests import SHOP, intent_of
 from tests.unit.controller.running import NodeKey, running
 
 
@@ -59,3 +63,13 @@ def test_a_source_with_a_fault_is_told_with_file_field_and_reason(tmp_path: Path
             assert json.dumps(answer)
 
     asyncio.run(main())
+
+
+def test_a_misspelt_node_is_told_from_one_that_is_away() -> None:
+    intent = intent_of(SHOP)
+    check_node("n9", intent, ["n9"])
+    for key in intent.entries:
+        if key[0] == "Node":
+            check_node(key[2], intent, [])
+    with pytest.raises(BadQuestion, match="there is no node 'n8'; there are: .*n9"):
+        check_node("n8", intent, ["n9"])
