@@ -11,8 +11,8 @@ from agent.datapath.tables import CtEntry, CtKey, EndpointEntry
 from agent.endpoints import Life
 from agent.errors import QuestionRefused
 from agent.flows import drop_reason
+from agent.mapwords import CT_FLAGS, MapWords, flag_words
 from agent.state import NodeState
-from mesh.layouts import CT_FIN_FORWARD, CT_FIN_REPLY, CT_PROXIED, CT_RESET, CT_SEEN_REPLY, CT_UPSTREAM
 from mesh.model import Direction, Protocol
 
 Row = dict[str, Any]
@@ -20,14 +20,6 @@ Row = dict[str, Any]
 MOST_ROWS = 50_000
 """Of one answer: a larger map is cut, and the answer says so."""
 
-_FLAGS = (
-    (CT_PROXIED, "proxied"),
-    (CT_UPSTREAM, "upstream"),
-    (CT_SEEN_REPLY, "replied"),
-    (CT_FIN_FORWARD, "fin-forward"),
-    (CT_FIN_REPLY, "fin-reply"),
-    (CT_RESET, "reset"),
-)
 COUNTERS = "mesh_counters"
 _PROTOCOLS = {int(protocol): protocol.name for protocol in Protocol}
 
@@ -79,7 +71,7 @@ def flow_rows(flows: Iterable[tuple[CtKey, CtEntry]], names: dict[int, str], now
                 "destination": str(key.destination),
                 "dport": key.dport,
                 "state": state_name(key, entry),
-                "flags": [word for bit, word in _FLAGS if entry.flags & bit],
+                "flags": flag_words(entry.flags, CT_FLAGS),
                 "packets": entry.packets,
                 "bytes": entry.bytes,
                 "epoch": entry.epoch,
@@ -99,7 +91,7 @@ def map_asked(name: str) -> str:
     return found
 
 
-def map_rows(name: str, entries: Iterable[tuple[Row, Row]]) -> tuple[list[Row], bool]:
+def map_rows(name: str, entries: Iterable[tuple[Row, Row]], words: MapWords) -> tuple[list[Row], bool]:
     """Rows of a map by its own name, and whether some were left out."""
     rows: list[Row] = []
     for key, value in entries:
@@ -107,7 +99,9 @@ def map_rows(name: str, entries: Iterable[tuple[Row, Row]]) -> tuple[list[Row], 
             continue  # an array has a place for every number, used or not
         if len(rows) >= MOST_ROWS:
             return rows, True
-        rows.append({"key": _counted(key) if name == COUNTERS else _worded(key), "value": _worded(value)})
+        row = {"key": _counted(key) if name == COUNTERS else _worded(key), "value": _worded(value)}
+        said = {"key": words.of_key(name, row["key"]), "value": words.of_value(name, row["value"])}
+        rows.append(row | {"words": said})
     return rows, False
 
 

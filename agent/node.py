@@ -22,6 +22,7 @@ from agent.flows import FlowLog
 from agent.heal import Healer
 from agent.journal import line
 from agent.listings import endpoint_rows, flow_rows, map_asked, map_rows
+from agent.mapwords import MapWords
 from agent.pressure import nearly_full, pressure
 from agent.proxy_link import ProxyLink
 from agent.state import NodeState
@@ -156,19 +157,25 @@ class Node:
         if name == "endpoint-list":
             return {"endpoints": self._endpoint_rows()}
         if name == "conntrack-list":
-            names = {endpoint.id: key for key, endpoint in self._enforcer.state.local.items()}
+            names = self._pods()
             now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
             rows, cut = await asyncio.to_thread(lambda: flow_rows(self._datapath.tables.conntrack.items(), names, now))
             return {"entries": rows, "truncated": cut}
         if name == "map-dump":
             wanted = str(arguments.get("name", ""))
+            enforcer = self._enforcer
+            words = MapWords(enforcer.state.snapshot.identities, enforcer.numbers, self._pods())
             try:
                 table = self._datapath.tables.by_name(name := map_asked(wanted))
             except QuestionRefused as error:
                 return {"refused": str(error)}
-            rows, cut = await asyncio.to_thread(lambda: map_rows(name, table.raw_items()))
+            rows, cut = await asyncio.to_thread(lambda: map_rows(name, table.raw_items(), words))
             return {"map": wanted, "entries": rows, "truncated": cut}
         raise AgentError(f"this agent knows no command {name!r}: endpoint-list, map-dump, conntrack-list")
+
+    def _pods(self) -> dict[int, str]:
+        """By the number of the endpoint."""
+        return {endpoint.id: key for key, endpoint in self._enforcer.state.local.items()}
 
     # -- for the local API ----------------------------------------------------------------------------------------
 

@@ -9,11 +9,12 @@ from typing import Any
 from agent.datapath.mapnames import MapShape
 from agent.datapath.tables import address_of
 
-_ADDRESS_BYTES = 16
+_ADDRESSES = frozenset({"addr", "addr4", "addr6", "saddr", "daddr"})
+_TEXTS = frozenset({"name"})
 
 
 def fields_of(shape: type[Any] | int, raw: bytes) -> dict[str, object]:
-    """Every field but padding; 16-byte fields become addresses, several numbers a list."""
+    """Every field but padding; addresses and names become text, several numbers a list."""
     if isinstance(shape, int):
         return {"value": int.from_bytes(raw[:shape], "little")}
     layout: type[ctypes.Structure] = getattr(shape, "LAYOUT", shape)
@@ -27,8 +28,10 @@ def fields_of(shape: type[Any] | int, raw: bytes) -> dict[str, object]:
             named[name] = value
         elif value._type_ is not ctypes.c_uint8:
             named[name] = list(value)
+        elif name in _ADDRESSES:
+            named[name] = str(address_of(value))
         else:
-            named[name] = str(address_of(value)) if len(bytes(value)) == _ADDRESS_BYTES else bytes(value).hex()
+            named[name] = bytes(value).rstrip(b"\0").decode() if name in _TEXTS else bytes(value).hex()
     return named
 
 

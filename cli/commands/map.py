@@ -16,19 +16,29 @@ from cli.target import Target
 from cli.words import examples
 
 
-def fields(found: object) -> str:
-    """`identity=256 flags=2`."""
-    return " ".join(
-        f"{key}={value if isinstance(value, str | int | float) else json.dumps(value)}"
-        for key, value in table(found).items()
-    ) or (str(found) if found is not None else "")
+def fields(found: object, words: object = None) -> str:
+    """`identity=shop/checkout#258 flags=allow`; a plain number needs no name."""
+    shown = {key: value for key, value in (table(found) | table(words)).items() if value is not None}
+    if list(shown) == ["value"]:
+        return _said(shown["value"])
+    return " ".join(f"{key}={_said(value)}" for key, value in shown.items()) or (
+        str(found) if found is not None else ""
+    )
+
+
+def _said(value: object) -> str:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        value = ", ".join(value) if any(" " in item for item in value) else ",".join(value) or "none"
+    if not isinstance(value, str | int | float):
+        return json.dumps(value)
+    return f'"{value}"' if " " in str(value) else str(value)
 
 
 VIEW = View(
     columns=(
         Column(header="NODE", value=lambda row: text(row, "node")),
-        Column(header="KEY", value=lambda row: fields(dig(row, "key"))),
-        Column(header="VALUE", value=lambda row: fields(dig(row, "value"))),
+        Column(header="KEY", value=lambda row: fields(dig(row, "key"), dig(row, "words", "key")), shrink=True),
+        Column(header="VALUE", value=lambda row: fields(dig(row, "value"), dig(row, "words", "value")), shrink=True),
     ),
     name=lambda row: f"{text(row, 'node')} {fields(dig(row, 'key'))}",
     empty="the map is empty",

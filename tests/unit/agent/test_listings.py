@@ -9,16 +9,20 @@ import pytest
 
 from agent.datapath.fake import FakeDatapath
 from agent.datapath.tables import EndpointEntry, EndpointSpent, IpcacheEntry, IpcacheKey, PolicyEntry, PolicyKey
+from agent.desired import Numbers
 from agent.endpoints import Life
 from agent.errors import QuestionRefused
 from agent.listings import endpoint_rows, flow_rows, map_asked, map_rows
+from agent.mapwords import MapWords
 from mesh.layouts import CT_PROXIED, CT_SEEN_REPLY
 from tests.support import nodes
 from tests.unit.agent.test_evaluate import ENTRY, KEY
 
+WORDS = MapWords({}, Numbers(), {})
+
 
 def dump(datapath: FakeDatapath, name: str) -> tuple[list[dict[str, Any]], bool]:
-    return map_rows(map_asked(name), datapath.tables.by_name(name).raw_items())
+    return map_rows(map_asked(name), datapath.tables.by_name(name).raw_items(), WORDS)
 
 
 def test_an_endpoint_row_says_what_is_wanted_and_what_the_kernel_holds() -> None:
@@ -50,7 +54,14 @@ def test_map_rows_are_key_and_value_in_the_words_of_other_listings() -> None:
     datapath.tables.ipcache.put(IpcacheKey(nodes.prefix("10.0.0.1/32")), IpcacheEntry(256))
     rows, _ = dump(datapath, "ipcache")
     assert rows == [
-        {"key": {"prefixBits": 128, "addr": "10.0.0.1"}, "value": {"identity": 256, "flags": 0, "ifindex": 0}}
+        {
+            "key": {"prefixBits": 128, "addr": "10.0.0.1"},
+            "value": {"identity": 256, "flags": 0, "ifindex": 0},
+            "words": {
+                "key": {"prefixBits": None, "addr": "10.0.0.1/32"},
+                "value": {"identity": "256", "flags": []},
+            },
+        }
     ]
     datapath.tables.policy.put(
         PolicyKey(set=1, identity=256, direction=1, protocol=6, port=80, port_bits=16), PolicyEntry(flags=2, rules=7)

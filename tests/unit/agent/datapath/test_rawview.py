@@ -18,6 +18,12 @@ def test_addresses_are_text_and_padding_is_hidden() -> None:
     assert "pad" not in rawview.fields_of(layouts.SvcflowEntry, bytes(8))
 
 
+def test_a_name_of_sixteen_bytes_is_no_address() -> None:
+    meta = layouts.MapMeta()
+    meta.name[: len(b"mesh_ipcache")] = b"mesh_ipcache"
+    assert rawview.fields_of(layouts.MapMeta, bytes(meta))["name"] == "mesh_ipcache"
+
+
 def test_numbers_pack_to_the_size_of_the_map() -> None:
     assert rawview.pack(8, 5) == b"\x05" + bytes(7)
     assert rawview.unpack(4, b"\x01\x02\x00\x00") == 0x201

@@ -30,5 +30,22 @@ def test_a_map_that_no_node_has_is_refused_input(weft: Weft, admin: FakeAdmin) -
 
 def test_fields_of_any_shape() -> None:
     assert fields({"a": 1, "b": [1, 2]}) == "a=1 b=[1, 2]"
+    assert fields({"value": 7}) == "7"
     assert fields(7) == "7"
     assert fields(None) == ""
+
+
+def test_words_stand_in_for_numbers_and_json_has_both(weft: Weft, admin: FakeAdmin) -> None:
+    key, value = {"prefixBits": 120, "addr": "10.1.0.0"}, {"identity": 4294967295, "flags": 18, "rules": 7}
+    said = {
+        "key": {"prefixBits": None, "addr": "10.1.0.0/24"},
+        "value": {"identity": "any", "flags": ["allow", "default"], "rules": ["NetworkPolicy a/b egress[0]"]},
+    }
+    entry = {"key": key, "value": value, "words": said}
+    admin.node_answers = [{"node": "node-1", "json": {"entries": [entry]}}]
+    assert weft("map", "dump", "ipcache").stdout.splitlines()[1].split(maxsplit=2) == [
+        "node-1",
+        "addr=10.1.0.0/24",
+        'identity=any flags=allow,default rules="NetworkPolicy a/b egress[0]"',
+    ]
+    assert json.loads(weft("map", "dump", "ipcache", "-o", "json").stdout) == [{"node": "node-1", **entry}]
