@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from agent import journal, memory
+from agent import memory
 from agent.config import AgentConfig, UninstallConfig, parse
 from agent.datapath import preflight
 from agent.datapath.interface import DatapathError
 from agent.errors import AgentError
-from agent.journal import line
+from mesh import journal
+from mesh.journal import line
 from mesh.model import Address
 
 log = logging.getLogger("agent")

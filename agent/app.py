@@ -32,7 +32,6 @@ from agent.fastpath import FastPath
 from agent.files import StateFileError, is_outrun, load_snapshot
 from agent.flows import FlowLog, Names
 from agent.heal import Healer
-from agent.journal import line
 from agent.local_api import LocalApi
 from agent.metrics_page import MetricsPage
 from agent.node import Node
@@ -42,6 +41,7 @@ from agent.reconcile import Reconciler
 from agent.shares import usual_flows_per_pod
 from agent.state import LocalEndpoint, NodeState, attach
 from agent.sync import Connection, Sync
+from mesh.journal import line
 from mesh.layouts import CONFIG_PROXY_UP
 from mesh.snapshot import NodeSnapshot
 

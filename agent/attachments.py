@@ -17,10 +17,10 @@ from agent.endpoints import Endpoints, Life, missing_parts, recover
 from agent.enforcer import Enforcer
 from agent.errors import EndpointRefused
 from agent.files import StateFileError
-from agent.journal import line
 from agent.local_api import text_of
 from agent.state import LocalEndpoint
 from agent.sync import Connection
+from mesh.journal import line
 from mesh.snapshot import NodeSnapshot
 
 log = logging.getLogger("attachments")

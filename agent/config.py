@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.datapath.mapnames import SHAPES, map_of
 from agent.errors import ConfigRefused
-from agent.journal import LEVELS
+from mesh.journal import LEVELS
 
 PROXY_PORT = 15001
 """Of the listeners on 127.0.0.1 and ::1 in the node's namespace."""

@@ -19,9 +19,9 @@ from agent.datapath.interface import DatapathError, Tables
 from agent.datapath.tables import CtKey, EndpointEntry, EndpointFreed, EndpointSpent
 from agent.enforcer import Enforced, Enforcer
 from agent.evaluate import Condemned, Question, condemned
-from agent.journal import line
 from agent.moves import Cover
 from agent.shares import Held, freed, held_by_pod
+from mesh.journal import line
 from mesh.model import Address, Direction
 
 log = logging.getLogger("conntrack")

@@ -16,12 +16,12 @@ from typing import Protocol, TypeVar
 
 from agent.desired import Desired, Numbers, desired
 from agent.endpoints import Endpoints
-from agent.journal import line
 from agent.plan import Plan, Step
 from agent.proxyview import Former, former_after, moved_after, view
 from agent.reconcile import Outcome, Reconciler
 from agent.state import NodeState
 from agent.unbroken import Unbroken
+from mesh.journal import line
 from mesh.snapshot import ProxyView
 
 log = logging.getLogger("enforcer")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from agent.datapath.interface import Datapath, DatapathError
 from agent.datapath.tables import FlowEvent
 from agent.flows import FlowLog, Names, completed, record_of
-from agent.journal import line
+from mesh.journal import line
 from mesh.layouts import Verdict as KernelVerdict
 from mesh.model import FlowRecord
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from agent.datapath.interface import Datapath, DatapathError
-from agent.journal import line
+from mesh.journal import line
 
 log = logging.getLogger("fastpath")
 

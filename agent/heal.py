@@ -12,8 +12,8 @@ from agent.datapath.interface import Datapath, DatapathError
 from agent.enforcer import Enforcer
 from agent.errors import AgentError
 from agent.fastpath import FastPath
-from agent.journal import line
 from agent.state import LocalEndpoint
+from mesh.journal import line
 
 log = logging.getLogger("heal")
 

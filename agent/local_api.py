@@ -17,7 +17,7 @@ from typing import Any
 
 from agent.datapath.interface import DatapathError
 from agent.errors import AgentError
-from agent.journal import line
+from mesh.journal import line
 
 log = logging.getLogger("local")
 

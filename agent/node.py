@@ -20,13 +20,13 @@ from agent.fastpath import FastPath
 from agent.files import StateFileError, clear_outrun, mark_outrun, save_snapshot
 from agent.flows import FlowLog
 from agent.heal import Healer
-from agent.journal import line
 from agent.listings import endpoint_rows, flow_rows, map_asked, map_rows
 from agent.mapwords import MapWords
 from agent.pressure import nearly_full, pressure
 from agent.proxy_link import ProxyLink
 from agent.state import NodeState
 from agent.sync import Connection, Status
+from mesh.journal import line
 from mesh.model import FlowRecord
 from mesh.snapshot import Delta, NodeSnapshot
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from agent.channel import Channel, ChannelClosed
 from agent.datapath.interface import DatapathError
 from agent.errors import AgentError, ListenerTaken, SnapshotRefused
-from agent.journal import line
 from agent.listeners import Listeners, adopt, close_all, create, reset_queued
 from agent.proxyview import same_content
 from mesh.api import codec, features
@@ -33,6 +32,7 @@ from mesh.api.codec_link import (
     welcome_to_bytes,
 )
 from mesh.api.frames import LIMIT_BYTES
+from mesh.journal import line
 from mesh.model import FlowRecord
 from mesh.snapshot import ProxyView
 

@@ -21,9 +21,9 @@ import grpc.aio
 from agent.credentials import Credentials
 from agent.datapath.interface import DatapathError
 from agent.errors import AgentError, OutOfStep, SnapshotRefused
-from agent.journal import line
 from mesh.api import codec, features, mesh_pb2_grpc
 from mesh.api import mesh_pb2 as pb
+from mesh.journal import line
 from mesh.model import FlowRecord
 from mesh.snapshot import Delta, NodeSnapshot
 

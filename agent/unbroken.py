@@ -12,7 +12,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from agent.journal import line
+from mesh.journal import line
 
 log = logging.getLogger("agent")
 T = TypeVar("T")

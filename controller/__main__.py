@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 
 from controller.app import run
 from controller.config import parse
 from controller.errors import ControllerError
+from mesh import journal
 from mesh.objects.errors import ObjectsRefused
 
 
 def main() -> int:
     config = parse(sys.argv[1:])
-    logging.basicConfig(
-        level=config.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    journal.start(config.log_level)
     status = 0
     try:
         asyncio.run(run(config))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 
+from mesh.journal import LEVELS
 from mesh.model import Address, Prefix
 
 DEFAULT_SERVICE_CIDRS = ("10.96.0.0/16", "fd00:10:96::/112")
-_LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def parse(arguments: Sequence[str]) -> ControllerConfig:
     parser.add_argument("--source", type=_source, metavar="dir:PATH", help="follow a directory of manifests")
     parser.add_argument("--service-cidr", type=_cidr, action="append", metavar="CIDR", help="one per family")
     parser.add_argument("--metrics", type=_listen, metavar="HOST:PORT")
-    parser.add_argument("--log-level", choices=_LEVELS, default="info")
+    parser.add_argument("--log-level", choices=LEVELS, default="info")
     parser.add_argument("--trust-domain", default="cluster.local", help="used when the CA is made")
     parser.add_argument("--enrol", choices=("all", "labelled"), default="all", help="which pods are enforced")
     given = parser.parse_args(arguments)

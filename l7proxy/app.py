@@ -12,7 +12,6 @@ import logging
 import os
 import resource
 import signal
-import sys
 import time
 from functools import partial
 
@@ -22,6 +21,7 @@ from l7proxy.config import ProxyConfig
 from l7proxy.core.tally import Counters
 from l7proxy.net.metrics_page import MetricsPage
 from l7proxy.worker import Worker
+from mesh import journal
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(config: ProxyConfig) -> int:
-    logging.basicConfig(
-        level=config.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s",
-    )
+    journal.start(config.log_level)
     _allow_many_files()
     if config.workers == 1:
         return serve(config, 0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from l7proxy.core.limits import Limits
+from mesh.journal import LEVELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ def parse(arguments: Sequence[str]) -> ProxyConfig:
     parser.add_argument("--access-log", default="", help="file, - for standard output, empty for none")
     parser.add_argument("--metrics", default="", metavar="HOST:PORT", help="worker N serves /metrics on PORT + N")
     parser.add_argument("--drain-seconds", type=float, default=30.0, help="for requests in flight on stop")
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--log-level", default="info", choices=LEVELS)
     given = parser.parse_args(arguments)
     if not 1 <= given.workers <= 256:
         parser.error(f"--workers {given.workers}: give a number from 1 to 256")

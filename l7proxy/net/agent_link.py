@@ -34,6 +34,8 @@ DESCRIPTORS = 3
 """Listener IPv4, listener IPv6, redirect map."""
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 0.5
+PATIENCE = 30
+"""Tries without an agent, about 15 s, before that is worth a warning."""
 WELCOME_S = 10.0
 READ_BYTES = 256 << 10
 
@@ -67,12 +69,18 @@ class AgentLink:
         """Until cancelled."""
         wait = FIRST_RETRY_S
         told = ""
+        tries = 0
         while True:
             try:
                 async with asyncio.timeout(WELCOME_S):
                     opened = await self._connect()
             except (OSError, TimeoutError) as problem:
-                if (said := str(problem) or "no answer") != told:
+                said = problem.strerror if isinstance(problem, OSError) and problem.strerror else "no answer"
+                tries += 1
+                if tries == 1:
+                    # Nothing is wrong yet: both were started at once, and the agent loads its programs first.
+                    log.info("waiting for the agent at %s: %s", self._path, said)
+                elif tries >= PATIENCE and said != told:
                     log.warning("agent at %s: %s; trying again, serving with what is held", self._path, said)
                     told = said
             else:
@@ -80,7 +88,7 @@ class AgentLink:
                     await self._follow(opened)
                 except (LinkBroken, OSError, CodecError, FrameTooLong) as problem:
                     log.warning("link to the agent at %s ended: %s", self._path, problem)
-                    wait, told = FIRST_RETRY_S, ""
+                    wait, told, tries = FIRST_RETRY_S, "", 0
                 finally:
                     self._socket = None
                     opened.close()

@@ -6,6 +6,9 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
+from l7proxy.net import agent_link
 from l7proxy.net.agent_link import AgentLink, LinkBroken
 from mesh.api.codec import proxy_snapshot_to_pb
 from mesh.api.codec_link import (
@@ -19,6 +22,7 @@ from mesh.api.codec_link import (
 )
 from mesh.api.frames import FrameReader, pack
 from mesh.snapshot import ProxyView
+from tests.support import waiting
 from tests.support.proxy import ALLOW_ALL, ingress, view
 
 
@@ -199,3 +203,21 @@ def test_flows_without_a_link_are_reported_as_such(tmp_path: Path) -> None:
         raise AssertionError("nobody took them")
 
     asyncio.run(run())
+
+
+def test_an_agent_that_is_not_there_yet_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both start at once and the agent is slower: the first try says that it waits. Only patience that ends warns."""
+    monkeypatch.setattr(agent_link, "FIRST_RETRY_S", 0.0)
+    monkeypatch.setattr(agent_link, "PATIENCE", 3)
+    caplog.set_level("INFO")
+
+    async def run() -> None:
+        following = asyncio.create_task(AgentLink(tmp_path / "proxy.sock", Heard(), list).run())
+        await waiting.until(lambda: len(caplog.records) >= 2)
+        following.cancel()
+
+    asyncio.run(run())
+    assert [record.levelname for record in caplog.records[:2]] == ["INFO", "WARNING"]
+    assert "waiting for the agent" in caplog.messages[0]
