@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import time
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import JoinRefused
+from mesh.journal import line
+
+log = logging.getLogger("credentials")
 
 JOIN_S = 30.0
 RETRY_S = 5.0
@@ -83,6 +87,11 @@ class NodeCertificate:
         if self._token_file is None:
             raise JoinRefused(f"node {self._node} has no valid certificate in {self._state} and no --join-token-file")
         try:
+            mode = self._token_file.stat().st_mode & 0o777
+            if mode & 0o077:
+                # Not refused: a Secret that is mounted into a container is often so, and nobody else is in there.
+                told = line("others than root can read the join token", file=self._token_file, mode=f"{mode:o}")
+                log.warning("%s", told)
             return self._token_file.read_text().strip()
         except OSError as error:
             raise JoinRefused(f"cannot read --join-token-file {self._token_file}: {error.strerror}") from error

@@ -16,7 +16,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | 
     return 0 if value is None else max(1, int(spans.seconds(value)))
 
 
-@click.group(name="token", epilog=examples("weft token create --node node-3 > join-token"))
+@click.group(name="token", epilog=examples("(umask 077; weft token create --node node-3 > join-token)"))
 def command() -> None:
     """Join tokens for nodes."""
 
@@ -24,7 +24,7 @@ def command() -> None:
 @command.command(
     name="create",
     epilog=examples(
-        "weft token create --node node-3 --ttl 1h > join-token",
+        "(umask 077; weft token create --node node-3 --ttl 1h > join-token)",
         "python -m agent --node node-3 --join-token-file join-token ...  # there",
         "weft token create --uses 50 --ttl 1h > join-token  # for a DaemonSet",
     ),

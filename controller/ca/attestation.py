@@ -35,7 +35,7 @@ def objection_to_join(
         return f"join token {presented.name} is not known or its secret is wrong; make one with `weft token create`"
     if token.expires_s <= now_s:
         return f"join token {presented.name} has expired; make one with `weft token create`"
-    reason = _objection_to_name(node)
+    reason = objection_to_name(node)
     if reason:
         return reason
     if token.node and token.node != node:
@@ -53,7 +53,7 @@ def objection_to_join(
 
 def objection_to_renewal(*, node: str, peer_node: str, peer_key_hash: str, registered: StoredNode | None) -> str | None:
     """For a node that comes with its certificate. The new certificate may be for a new key."""
-    reason = _objection_to_name(node)
+    reason = objection_to_name(node)
     if reason:
         return reason
     if peer_node != node:
@@ -72,5 +72,5 @@ def objection_to_stream(*, node: str, key_hash: str, registered: StoredNode | No
     return None
 
 
-def _objection_to_name(node: str) -> str | None:
+def objection_to_name(node: str) -> str | None:
     return None if _NODE.fullmatch(node) else f"{node[:60]!r} is not a node name (lower-case letters, digits, - and .)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.ca import tokens
+from controller.ca import attestation, tokens
 from controller.errors import BadQuestion
 from controller.store import StoredToken
 
@@ -17,6 +17,8 @@ def token(ca_hash: str, *, node: str, uses: int, ttl_s: int, now_s: int) -> tupl
         raise BadQuestion(f"a token lives {LONGEST_S // 86400} days at most")
     if node and uses > 1:
         raise BadQuestion("a token that names a node is good for that one: leave out the node, or the uses")
+    if node and (reason := attestation.objection_to_name(node)):
+        raise BadQuestion(reason)
     presented, text = tokens.make(ca_hash)
     kept = StoredToken(
         name=presented.name,

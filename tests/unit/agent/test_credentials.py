@@ -35,6 +35,7 @@ def made(state: Path, *, token: str | None = "a.b.c") -> Recorded:
     path = None
     if token is not None:
         path = state / "token"
+        path.touch(mode=0o600)
         path.write_text(token + "\n")
     found = Recorded(state, node="node-1", host="127.0.0.1", port=1, token_file=path)
     found.asked = []
@@ -47,6 +48,16 @@ def test_without_a_certificate_the_token_is_used(tmp_path: Path) -> None:
     assert certificate.asked == ["a.b.c"]
     assert credentials.certificate == b"node.crt"
     assert "node" not in repr(credentials)
+
+
+def test_a_token_that_others_can_read_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    asyncio.run(made(tmp_path).ensure(now=1.0))
+    assert caplog.messages == []
+    certificate = made(tmp_path)
+    (tmp_path / "token").chmod(0o644)
+    asyncio.run(certificate.ensure(now=20_000.0))
+    assert [f"file={tmp_path}/token mode=644" in said for said in caplog.messages] == [True]
+    assert "a.b.c" not in caplog.text
 
 
 def test_a_valid_certificate_is_used_as_it_is(tmp_path: Path) -> None:

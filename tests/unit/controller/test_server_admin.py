@@ -222,6 +222,7 @@ def test_what_makes_no_sense_is_said(tmp_path: Path) -> None:
         for call in (
             controller.admin.Observe(pb.ObserveRequest(verdict="perhaps")).read(),
             controller.admin.CreateToken(pb.CreateTokenRequest(ttl_s=10**9)),
+            controller.admin.CreateToken(pb.CreateTokenRequest(node="a b")),
             controller.admin.NodeCommand(pb.NodeCommandRequest(node="nosuch", name="map-dump")).read(),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as refused:
