@@ -2,7 +2,7 @@
 
 Colours are escape codes around the cell, padded before they are coloured, so that alignment does not count them. Given
 a width, columns that may shrink lose their ends (shown by one character) until the row fits; without a width, as in a
-pipe, nothing is cut.
+pipe, and in the wide form nothing is cut.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def render(
     """The whole table, ending without a newline."""
     shown = [column for column in columns if wide or not column.wide]
     body = cells(shown, rows)
-    sizes = widths(shown, body, width)
+    sizes = widths(shown, body, None if wide else width)
     lines = [line(shown, row, sizes, colour=colour) for row in body]
     if header:
         head = line(shown, [column.header for column in shown], sizes, colour=False)

@@ -21,7 +21,8 @@ PODS = (
     Column(header="POD", value=lambda row: text(row, "name")),
     Column(header="NODE", value=lambda row: text(row, "node")),
     Column(header="PHASE", value=lambda row: text(row, "phase"), colours=PHASES),
-    Column(header="IPS", value=lambda row: ",".join(texts(row, "ips")), shrink=True),
+    Column(header="IP", value=lambda row: (texts(row, "ips") or [""])[0]),
+    Column(header="IPS", wide=True, value=lambda row: ",".join(texts(row, "ips"))),
 )
 
 

@@ -20,15 +20,27 @@ def _end(row: Json, address: str, port: str) -> str:
     return f"{shown}:{found}" if found else ip
 
 
+def _endpoint(row: Json) -> str:
+    """`shop/client:40000`: its address is known by the pod, so the peer's is enough for a row."""
+    port = number(row, "sport" if text(row, "direction") == "egress" else "dport")
+    return text(row, "endpoint") + (f":{port}" if port else "")
+
+
+def _peer(row: Json) -> str:
+    if text(row, "direction") == "egress":
+        return _end(row, "destination", "dport")
+    return _end(row, "source", "sport")
+
+
 VIEW = View(
     columns=(
         Column(header="NODE", value=lambda row: text(row, "node")),
-        Column(header="ENDPOINT", value=lambda row: text(row, "endpoint"), shrink=True),
-        Column(header="DIR", value=lambda row: text(row, "direction")),
-        Column(header="PROTO", value=lambda row: text(row, "protocol")),
-        Column(header="SOURCE", value=lambda row: _end(row, "source", "sport")),
-        Column(header="DESTINATION", value=lambda row: _end(row, "destination", "dport")),
-        Column(header="FLAGS", value=lambda row: ",".join(texts(row, "flags")), shrink=True),
+        Column(header="ENDPOINT", value=_endpoint, shrink=True),
+        Column(header="FLOW", value=lambda row: f"{text(row, 'direction')} {text(row, 'protocol')}"),
+        Column(header="PEER", value=_peer),
+        Column(header="SOURCE", wide=True, value=lambda row: _end(row, "source", "sport")),
+        Column(header="DESTINATION", wide=True, value=lambda row: _end(row, "destination", "dport")),
+        Column(header="FLAGS", wide=True, value=lambda row: ",".join(texts(row, "flags"))),
         Column(header="PACKETS", right=True, wide=True, value=lambda row: text(row, "packets")),
         Column(header="BYTES", right=True, wide=True, value=lambda row: text(row, "bytes")),
         Column(header="EPOCH", right=True, wide=True, value=lambda row: text(row, "epoch")),

@@ -23,9 +23,13 @@ def test_components_and_pods_fit_eighty_columns() -> None:
         "controller  -       running   10  -",
         "proxy       node-1  running   12  13,14",
         "",
-        "NAMESPACE  POD     NODE    PHASE    IPS",
-        "shop       client  node-1  Running  10.1.0.2,fd00:1::2",
+        "NAMESPACE  POD     NODE    PHASE    IP",
+        "shop       client  node-1  Running  10.1.0.2",
     ]
+
+
+def test_wide_has_every_address_however_narrow_the_terminal() -> None:
+    assert "10.1.0.2,fd00:1::2" in shown(ANSWER, lab="default", colour=False, width=40, wide=True)
 
 
 def test_names_are_pods() -> None:
