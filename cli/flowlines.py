@@ -1,6 +1,8 @@
 """A flow record as one line of `weft observe`. Pure.
 
 12:01:03.123 DENY  shop/client -> shop/payments:8080 TCP POST /charge 403  MeshPolicy shop/payments (default deny)
+
+Between pods no address is shown, so a flow over IPv6 says TCP6 or UDP6: a client that tries both is two lines.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from cli.document import Json, dig, number, rows, table, text
 from cli.grid import paint
 from cli.reserved import reserved_name
 from cli.spans import clock
-from cli.verdicts import COLOURS, rule
+from cli.verdicts import COLOURS, NO_POLICY, rule
+from mesh.model import ReservedIdentity
 
 
 def party(found: object) -> str:
@@ -45,10 +48,28 @@ def reason(flow: Json) -> str:
     said = _named_once([rule(ref) for ref in refs])
     dropped = text(flow, "dropReason")
     if not said:
-        return dropped
+        return dropped or (_unasked(flow) if text(flow, "verdict") == "allow" else "")
     if text(flow, "verdict") == "deny" and not any(text(ref, "action") == "Deny" for ref in refs):
         return f"{said} (default deny{', policy-changed' if dropped == 'policy-changed' else ''})"
     return said
+
+
+def _unasked(flow: Json) -> str:
+    """Why it passes where no rule was needed. Both ends can say so of one flow: it names the direction."""
+    source, target = party(dig(flow, "from")), party(dig(flow, "to"))
+    host = ReservedIdentity.HOST
+    if any(dig(flow, end, "identity") == host for end in ("from", "to")):
+        return "a node and its own pods"
+    if source == target:
+        return "a pod and itself"
+    return f"{text(flow, 'direction')}: {NO_POLICY}"
+
+
+def protocol(flow: Json) -> str:
+    """`TCP`, or `TCP6` where an address is not shown that would tell the family."""
+    said = text(flow, "protocol")
+    hidden = all(text(flow, end, "pod") for end in ("from", "to"))
+    return f"{said}6" if hidden and said in ("TCP", "UDP", "SCTP") and ":" in text(flow, "to", "ip") else said
 
 
 def _named_once(rules: list[str]) -> str:
@@ -76,7 +97,7 @@ def flow_line(flow: Json, *, colour: bool, wide: bool = False) -> str:
     """One record. Wide adds what the columns leave out: node, direction, layer, addresses, service."""
     verdict = text(flow, "verdict")
     shown = f"{_clean(verdict).upper():<6}"
-    what = " ".join(part for part in (text(flow, "protocol"), request(flow)) if part)
+    what = " ".join(part for part in (protocol(flow), request(flow)) if part)
     count = number(flow, "count")
     times = f" x{count}" if count > 1 else ""
     line = f"{_clean(clock(text(flow, 'time')))} {paint(shown, COLOURS.get(verdict)) if colour else shown}"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from cli.document import Json, dig, number, rows, text, texts
 from cli.grid import paint
 
 PODS_SHOWN = 4
+NO_POLICY = "no policy selects the pod"
+"""Why a direction allows, where nothing else is its reason."""
+MESSAGE_WIDTH = 100
+"""Of the sentence, where no terminal says how wide it is."""
 COLOURS = {"allow": "green", "deny": "red", "dryrun": "yellow"}
 
 
@@ -41,11 +47,11 @@ def half(found: object) -> list[str]:
     refs = [rule(ref) for ref in rows(found, "decidedBy")]
     if text(found, "default") == "true":
         reason = "by default" if verdict == "allow" else "default deny of"
-        return [f"{said}, {reason}", *refs] if refs else [f"{said}, by default: no policy selects the pod"]
+        return [f"{said}, {reason}", *refs] if refs else [f"{said}, by default: {NO_POLICY}"]
     return [f"{said} by", *refs] if refs else [said]
 
 
-def check(answer: Json, *, question: str, colour: bool) -> str:
+def check(answer: Json, *, question: str, colour: bool, width: int | None = None) -> str:
     """Several lines: verdict, each direction with its rules, and the sentence."""
     verdict = text(answer, "verdict")
     depends = text(answer, "needsL7") == "true" and text(answer, "layer") != "L7" and verdict == "allow"
@@ -54,8 +60,8 @@ def check(answer: Json, *, question: str, colour: bool) -> str:
         first, *others = half(dig(answer, direction))
         lines.append(f"  {direction:<8} {first}")
         lines += [f"  {'':<8}   {other}" for other in others]
-    message = text(answer, "message")
-    return "\n".join([*lines, message] if message else lines)
+    sentence = textwrap.wrap(text(answer, "message"), width or MESSAGE_WIDTH, break_on_hyphens=False)
+    return "\n".join([*lines, *sentence])
 
 
 def _ports(found: Json) -> str:

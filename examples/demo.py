@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cli.verdicts import NO_POLICY
+
 ROOT = Path(__file__).resolve().parent.parent
 SHOP = ROOT / "examples" / "shop"
 CALLS = "demo.weft.dev/calls"
@@ -116,7 +118,7 @@ def decided_by(record: dict[str, Any]) -> str:
     defaults = [f"{ref.get('kind')} {ref.get('policy')}" for ref in refs if not ref.get("rule")]
     if defaults:
         rules.append(f"no rule allows it: default deny of {', '.join(defaults)}")
-    return ", ".join(rules) or "no policy selects these pods"
+    return ", ".join(rules) or NO_POLICY
 
 
 class Demo:

@@ -24,8 +24,24 @@ def test_an_allowed_connection_with_a_count() -> None:
     allowed = flow(verdict="allow", http=None, count=12, dropReason="", decidedBy=[])
     del allowed["http"]
     assert plain(flow_line(allowed | {"policies": []}, colour=False)) == (
-        "ALLOW shop/client -> shop/payments:8080 TCP x12"
+        "ALLOW shop/client -> shop/payments:8080 TCP x12  ingress: no policy selects the pod"
     )
+
+
+def test_an_allow_that_needs_no_rule_says_why() -> None:
+    free = flow(verdict="allow", decidedBy=[], policies=[], dropReason="")
+    assert reason(free | {"direction": "egress"}) == "egress: no policy selects the pod"
+    assert reason(free | {"from": {"ip": "10.1.0.1", "identity": 1}}) == "a node and its own pods"
+    assert reason(free | {"to": free["from"]}) == "a pod and itself"
+
+
+def test_tries_over_both_families_are_told_apart() -> None:
+    six = flow(http=None)
+    six["to"]["ip"] = "fd00::3"
+    assert " TCP6  " in flow_line(six, colour=False)
+    assert " TCP  " in flow_line(flow(http=None), colour=False)
+    del six["to"]["pod"]
+    assert " TCP  " in flow_line(six, colour=False), "the address is there to see"
 
 
 def test_a_deny_rule_is_no_default_deny() -> None:

@@ -25,6 +25,13 @@ def test_a_denied_request_in_whole() -> None:
     )
 
 
+def test_the_sentence_fits_the_terminal() -> None:
+    answer = samples.check(message="Denied at the source: " + "no rule of shop/allow-dns allows it, " * 6)
+    lines = check(answer, question="a -> b", colour=False, width=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines[-4:]) == answer["message"].strip()
+
+
 def test_a_verdict_that_waits_for_the_request_says_so() -> None:
     waiting = {"verdict": "allow", "layer": "L3L4", "needsL7": True, "decidedBy": []}
     shown = check({**waiting, "egress": None, "ingress": waiting}, question="a -> b", colour=False)
