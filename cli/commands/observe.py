@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,11 @@ from cli.listing import namespace_option_that, output_option
 from cli.spans import instant_ns
 from cli.target import Target
 from cli.words import examples
+
+if TYPE_CHECKING:
+    from cli.client import Admin, FlowQuestion
+
+NEAR = 5
 
 
 def _since(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int:
@@ -82,6 +88,8 @@ def command(
     found = False
     with Admin(target) as admin:
         try:
+            if follow:
+                _name_strangers(admin, question)
             for flow in admin.observe(question):
                 found = True
                 if "lost" in flow:
@@ -90,12 +98,29 @@ def command(
                     collected.append(flow)
                 else:
                     terminal.say(_shown(flow, form))
+            if not found and not follow:
+                _name_strangers(admin, question)
         except KeyboardInterrupt:
             return
     if form in (Format.JSON, Format.YAML) and not follow:
         terminal.say(one(collected, form))
     elif form.for_people and not found:
-        terminal.hint("no flow is recorded that matches (the newest are kept; --since says how far back)")
+        terminal.hint("no flow is recorded that matches (a record takes up to a second to come; the newest are kept)")
+
+
+def _name_strangers(admin: Admin, question: FlowQuestion) -> None:
+    """A misspelt name must not look like silence. Only said: records outlive the pod that they are about."""
+    for who in (question.source, question.destination):
+        namespace, _, name = who.partition("/")
+        if not name or not namespace or any(char in namespace for char in ".:"):
+            continue
+        pods = admin.get("Pod", namespace=namespace)
+        known = {text(pod, "metadata", "name") for pod in pods}
+        accounts = {text(pod, "spec", "serviceAccountName", default="default") for pod in pods}
+        if name not in known | accounts and not admin.get("Service", namespace=namespace, name=name):
+            near = [pod for pod in sorted(known) if pod.startswith(f"{name}-")][:NEAR]
+            hint = f"; pods that begin like it: {', '.join(f'{namespace}/{pod}' for pod in near)}" if near else ""
+            terminal.hint(f"weft: no pod, account or Service {who} is there now{hint}")
 
 
 def _shown(flow: Json, form: Format) -> str:

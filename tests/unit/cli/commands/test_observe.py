@@ -87,10 +87,24 @@ def test_usage(weft: Weft, admin: FakeAdmin, wrong: tuple[str, ...]) -> None:
 
 def test_silence_is_explained(weft: Weft, admin: FakeAdmin) -> None:
     admin.flows = []
+    admin.objects = [samples.pod("ghost")]
     done = weft("observe", "--from", "shop/ghost")
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr.startswith("no flow is recorded that matches")
     assert weft("observe", "-o", "jsonl").stderr == ""
+
+
+def test_a_name_that_nobody_has_is_said_but_not_refused(weft: Weft, admin: FakeAdmin) -> None:
+    """A pod that has gone may still be in records."""
+    admin.flows = []
+    admin.objects = [samples.pod("payments-x-0")]
+    done = weft("observe", "--from", "shop/payments", "-o", "jsonl")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == (
+        "weft: no pod, account or Service shop/payments is there now; pods that begin like it: shop/payments-x-0\n"
+    )
+    for other in ("10.0.0.0/8", "fd00::/8", "shop/"):
+        assert weft("observe", "--to", other, "-o", "jsonl").stderr == ""
 
 
 def test_a_time_that_is_none_names_its_option(weft: Weft) -> None:
