@@ -55,7 +55,7 @@ class Problem:
 
 
 class Refused(WeftError):
-    """The input is not acceptable; nothing changed. Shown as one line for each problem."""
+    """The input is not acceptable; nothing changed. One line for each problem, beginning with its file and object."""
 
     exit_code = 4
 
@@ -65,4 +65,5 @@ class Refused(WeftError):
 
     def show(self, file: IO[Any] | None = None) -> None:
         for problem in self.problems or (Problem(reason=self.message),):
-            click.echo(str(problem).replace("\n", " "), file=file, err=True)
+            speaker = "" if problem.file or problem.object else "weft: "
+            click.echo(speaker + str(problem).replace("\n", " "), file=file, err=True)

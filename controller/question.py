@@ -23,6 +23,8 @@ from mesh.policy.prefixes import contains, host_prefix
 
 Json = dict[str, Any]
 
+PODS_SHOWN = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
@@ -69,7 +71,7 @@ class Directory:
         namespace, name = _pair(text)
         pod = self._view.policy.pods.get(f"{namespace}/{name}")
         if pod is None:
-            raise NoSuchThing(f"there is no pod {namespace}/{name} that runs")
+            raise no_pod(self._view, f"there is no pod {namespace}/{name} that runs", f"{namespace}/{name}")
         return self._pod_ends(pod, 0)
 
     def destination(self, text: str, port: int, port_name: str, protocol: Protocol) -> list[End]:
@@ -87,7 +89,8 @@ class Directory:
             return self._service_ends(service, port, port_name, protocol)
         if pod is None:
             hint = "" if "/" in text else "; a name outside the cluster has no policy yet, give its address"
-            raise NoSuchThing(f"there is neither a pod nor a Service {namespace}/{name}{hint}")
+            said = f"there is neither a pod nor a Service {namespace}/{name}{hint}"
+            raise no_pod(self._view, said, f"{namespace}/{name}")
         return self._pod_ends(pod, self._pod_port(pod, port, port_name, protocol))
 
     def _pod_ends(self, pod: PodPolicy, port: int, service: str = "") -> list[End]:
@@ -193,6 +196,12 @@ class Directory:
             if isinstance(entry.object, Service) and block.network_address in entry.object.cluster_ips:
                 return entry.object
         return None
+
+
+def no_pod(view: ClusterView, said: str, key: str) -> NoSuchThing:
+    """A Deployment's name is not a pod's: say which pods begin with it."""
+    near = sorted(pod for pod in view.policy.pods if pod.startswith(f"{key}-"))[:PODS_SHOWN]
+    return NoSuchThing(f"{said}; pods that begin like it: {', '.join(near)}" if near else said)
 
 
 def _service_port(service: Service, port: int, port_name: str, protocol: Protocol) -> ServicePort:

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from controller.errors import BadQuestion, NoSuchThing
+from controller.errors import BadQuestion
 from controller.intent import Intent
-from controller.question import Directory, End
+from controller.question import PODS_SHOWN, Directory, End, no_pod
 from controller.snapshot import ClusterView
 from mesh.api.answers import (
     decision_to_json,
@@ -42,7 +42,6 @@ from mesh.policy.http import AmbiguousPath, normalize_host, normalize_path
 Json = dict[str, Any]
 
 _HOST = IdentityId(ReservedIdentity.HOST)
-PODS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +186,7 @@ def show(view: ClusterView, namespace: str, name: str) -> Json:
     """The policy of one pod, resolved. Raises NoSuchThing."""
     pod = view.policy.pods.get(f"{namespace}/{name}")
     if pod is None:
-        raise NoSuchThing(f"there is no pod {namespace}/{name} that runs")
+        raise no_pod(view, f"there is no pod {namespace}/{name} that runs", f"{namespace}/{name}")
     owners: dict[IdentityId, list[str]] = {}
     for other in view.policy.pods.values():
         for _, identity in other.addresses:

@@ -37,8 +37,8 @@ def _said(value: object) -> str:
 VIEW = View(
     columns=(
         Column(header="NODE", value=lambda row: text(row, "node")),
-        Column(header="KEY", value=lambda row: fields(dig(row, "key"), dig(row, "words", "key")), shrink=True),
-        Column(header="VALUE", value=lambda row: fields(dig(row, "value"), dig(row, "words", "value")), shrink=True),
+        Column(header="KEY", value=lambda row: fields(dig(row, "key"), dig(row, "words", "key"))),
+        Column(header="VALUE", value=lambda row: fields(dig(row, "value"), dig(row, "words", "value"))),
     ),
     name=lambda row: f"{text(row, 'node')} {fields(dig(row, 'key'))}",
     empty="the map is empty",

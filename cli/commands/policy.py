@@ -3,23 +3,18 @@ answers with the function that the nodes enforce."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from cli import names, terminal
 from cli.completing import complete_pod, complete_pod_or_service
-from cli.document import key_of, text
-from cli.errors import DoesNotHold, NotThere
+from cli.document import text
+from cli.errors import DoesNotHold
 from cli.formats import Format, one
 from cli.listing import namespace_option, output_option
 from cli.policytext import shown
 from cli.target import Target
 from cli.verdicts import check
 from cli.words import Words, examples
-
-if TYPE_CHECKING:
-    from cli.client import Admin
 
 PROTOCOLS = ["tcp", "udp", "sctp", "icmp", "icmpv6"]
 
@@ -54,10 +49,7 @@ def show(target: Target, *, pod: str, namespace: str | None, form: Format) -> No
     from cli.client import Admin
 
     with Admin(target) as admin:
-        try:
-            answer = admin.policy_show(inside, name)
-        except NotThere as error:
-            raise _with_near_pods(admin, error, inside, name) from error
+        answer = admin.policy_show(inside, name)
     if form.for_people:
         terminal.say(shown(answer, pod=f"{inside}/{name}", wide=form is Format.WIDE))
     elif form is Format.NAME:
@@ -65,15 +57,6 @@ def show(target: Target, *, pod: str, namespace: str | None, form: Format) -> No
             terminal.say(policy)
     else:
         terminal.say(one(answer, form))
-
-
-def _with_near_pods(admin: Admin, error: NotThere, namespace: str, name: str) -> NotThere:
-    """A Deployment's name is not a pod's: say which pods begin with it."""
-    pods = [key_of(pod) for pod in admin.get("Pod", namespace=namespace)]
-    near = [pod for pod in pods if pod.startswith(f"{namespace}/{name}-")]
-    if not near:
-        return error
-    return NotThere(f"{error.message}; pods that begin like it: {', '.join(near[:5])}")
 
 
 def _policy_names(answer: object) -> list[str]:
@@ -178,11 +161,11 @@ def policy_check(
         to = f"{question.destination}:{port}" if port else question.destination
         request = f" {method} {path}" if method else ""
         asked = f"{question.source} -> {to} {protocol.upper()}{request}"
-        terminal.say(check(answer, question=asked, colour=terminal.colour()))
+        terminal.say(check(answer, question=asked, colour=terminal.colour(), width=terminal.width()))
     else:
         terminal.say(verdict if form is Format.NAME else one(answer, form))
     if expect is not None and verdict != expect:
-        raise DoesNotHold(f"expected {expect}, but the verdict is {verdict}: {text(answer, 'message')}")
+        raise DoesNotHold(f"expected {expect}, but the verdict is {verdict}")
     if expect == "allow" and text(answer, "needsL7") == "true" and method is None:
         terminal.hint("only some requests are allowed; give --method and --path to ask about one")
 

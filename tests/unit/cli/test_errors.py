@@ -25,9 +25,14 @@ def test_refusals_are_shown_one_a_line(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == "a: one two\nb: three\n"
 
 
+def test_a_problem_of_no_file_begins_with_the_name_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    Refused([Problem(reason="there is no pod shop/x")]).show()
+    assert capsys.readouterr().err == "weft: there is no pod shop/x\n"
+
+
 def test_a_refusal_without_problems_still_says_something(capsys: pytest.CaptureFixture[str]) -> None:
     Refused([]).show()
-    assert capsys.readouterr().err == "refused without a reason\n"
+    assert capsys.readouterr().err == "weft: refused without a reason\n"
 
 
 def test_other_ends_begin_with_the_name_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:

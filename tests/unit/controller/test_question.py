@@ -35,6 +35,15 @@ def test_a_service_stands_for_its_backends_at_their_target_ports(text: str) -> N
     assert destination(text) == ["10.244.1.5 8080"]
 
 
+def test_a_deployments_name_leads_to_its_pods() -> None:
+    book = directory(pod("web-x-0", spec={"nodeName": "node-1"}, status={"podIP": "10.244.1.7"}))
+    near = "default/web.*; pods that begin like it: default/web-x-0"
+    with pytest.raises(NoSuchThing, match=near):
+        book.source("default/web")
+    with pytest.raises(NoSuchThing, match=near):
+        book.destination("default/web", 80, "", Protocol.TCP)
+
+
 def test_ports_by_name() -> None:
     assert destination("shop/pay", 0, "web") == ["10.244.1.5 8080"]
     with pytest.raises(BadQuestion, match="has no TCP port named 'nope'"):

@@ -25,7 +25,7 @@ def test_entries_of_a_map(weft: Weft, admin: FakeAdmin) -> None:
 def test_a_map_that_no_node_has_is_refused_input(weft: Weft, admin: FakeAdmin) -> None:
     admin.node_answers = [{"node": name, "json": {"refused": "no map is called 'x'"}} for name in ("node-1", "node-2")]
     done = weft("map", "dump", "x")
-    assert (done.exit_code, done.stderr) == (4, "no map is called 'x'\n"), "once, however many nodes there are"
+    assert (done.exit_code, done.stderr) == (4, "weft: no map is called 'x'\n"), "once, however many nodes there are"
 
 
 def test_fields_of_any_shape() -> None:
