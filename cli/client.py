@@ -20,6 +20,7 @@ from cli.errors import NotThere, Problem, Refused, Unreachable
 from cli.target import Target
 from mesh.api import mesh_pb2 as pb
 from mesh.api import mesh_pb2_grpc as pb_grpc
+from mesh.api.codec_question import CheckQuestion, question_to_pb
 
 DEADLINE_S = 20.0
 LARGEST_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -86,21 +87,6 @@ class FlowQuestion:
     namespace: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckQuestion:
-    """One flow, perhaps with a request, to be decided."""
-
-    source: str
-    destination: str
-    port: int = 0
-    port_name: str = ""
-    protocol: str = "tcp"
-    method: str = ""
-    path: str = ""
-    host: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-
-
 class Admin:
     """A connection to one controller; use it as a context."""
 
@@ -158,20 +144,9 @@ class Admin:
             return _object(self._stub.PolicyShow(request, timeout=DEADLINE_S).json)
 
     def policy_check(self, question: CheckQuestion) -> Json:
-        request = pb.PolicyCheckRequest(
-            source=question.source,
-            destination=question.destination,
-            port=question.port,
-            port_name=question.port_name,
-            protocol=question.protocol,
-            method=question.method,
-            path=question.path,
-            host=question.host,
-            headers=[pb.Label(key=key, value=value) for key, value in question.headers],
-        )
         try:
             with self._translated():
-                return _object(self._stub.PolicyCheck(request, timeout=DEADLINE_S).json)
+                return _object(self._stub.PolicyCheck(question_to_pb(question), timeout=DEADLINE_S).json)
         except NotThere as error:
             # Not 1: to a script that expects a verdict, 1 means that the verdict is another.
             raise Refused([Problem(reason=error.message)]) from error

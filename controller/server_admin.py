@@ -36,6 +36,7 @@ from controller.watches import Event
 from mesh.api import mesh_pb2 as pb
 from mesh.api import mesh_pb2_grpc
 from mesh.api.answers import flow_to_json
+from mesh.api.codec_question import question_from_pb
 from mesh.model import Verdict
 from mesh.objects.errors import ObjectsRefused, Problem
 
@@ -136,17 +137,7 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
             return _answer(simulate.show(self._view(), request.namespace or "default", request.pod))
 
     async def PolicyCheck(self, request: pb.PolicyCheckRequest, context: Context) -> pb.Answer:
-        question = simulate.CheckQuestion(
-            source=request.source,
-            destination=request.destination,
-            port=request.port,
-            port_name=request.port_name,
-            protocol=request.protocol,
-            method=request.method,
-            path=request.path,
-            host=request.host,
-            headers=tuple((label.key, label.value) for label in request.headers),
-        )
+        question = question_from_pb(request)
         async with _explained(context):
             view, intent = self._view(), self._parts.intake.intent
             return _answer(await asyncio.to_thread(simulate.check, view, intent, question))

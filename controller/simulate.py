@@ -23,6 +23,7 @@ from mesh.api.answers import (
     protocol_of,
     rule_ref_to_json,
 )
+from mesh.api.codec_question import CheckQuestion
 from mesh.model import (
     Decision,
     DirectionPolicy,
@@ -42,25 +43,6 @@ from mesh.policy.http import AmbiguousPath, normalize_host, normalize_path
 Json = dict[str, Any]
 
 _HOST = IdentityId(ReservedIdentity.HOST)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckQuestion:
-    """As the command line gives it."""
-
-    source: str
-    destination: str
-    port: int = 0
-    port_name: str = ""
-    protocol: str = ""
-    method: str = ""
-    path: str = ""
-    host: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def speaks_of_a_request(self) -> bool:
-        return bool(self.method or self.path or self.host or self.headers)
 
 
 @dataclass(frozen=True, slots=True)

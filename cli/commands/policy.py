@@ -141,7 +141,8 @@ def policy_check(
         raise click.UsageError(f"--path {path}: the path of a request begins with /")
     if method is not None and protocol != "tcp":
         raise click.UsageError("a request (--method, --path, --host, --header) goes over tcp")
-    from cli.client import Admin, CheckQuestion
+    from cli.client import Admin
+    from mesh.api.codec_question import CheckQuestion
 
     question = CheckQuestion(
         source=names.placed(source, namespace),

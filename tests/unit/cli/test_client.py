@@ -5,10 +5,11 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from cli.client import Admin, CheckQuestion, FlowQuestion, Manifest, rows_of
+from cli.client import Admin, FlowQuestion, Manifest, rows_of
 from cli.errors import NotThere, Problem, Refused, Unreachable
 from cli.target import of_address
 from mesh.api import mesh_pb2 as pb
+from mesh.api.codec_question import CheckQuestion
 from tests.support.adminserver import FakeAdmin
 from tests.unit.cli import samples
 

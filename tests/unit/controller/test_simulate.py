@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from controller.errors import BadQuestion
-from controller.simulate import CheckQuestion, check, identities, show
+from controller.simulate import check, identities, show
+from mesh.api.codec_question import CheckQuestion
 from tests.unit.controller.manifests import POLICY, SHOP, pod
 from tests.unit.controller.views import compiled
 
