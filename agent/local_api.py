@@ -1,7 +1,7 @@
 """agent.sock: how pods are announced and how this node is asked, by root on this machine. One JSON line each way.
 
-The lab and the CNI plugin call `endpoint.add`, which answers when the pod's policy is in force. Lines and connections
-are bounded; a line that is no request gets an error and the connection goes on.
+Who runs the pods (the lab; there is no CNI plugin yet) calls `endpoint.add`, which answers when the pod's policy is in
+force. Lines and connections are bounded; a line that is no request gets an error and the connection goes on.
 """
 
 from __future__ import annotations
