@@ -13,6 +13,8 @@ from hashlib import sha256
 from typing import Any
 
 from lab.podspec import Document, key_of
+from mesh.objects.kinds import from_document
+from mesh.objects.workloads import Deployment
 
 HASH_LABEL = "pod-template-hash"
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -85,8 +87,10 @@ def _pods_of(deployment: Document) -> list[dict[str, Any]]:
         "uid": metadata.get("uid", ""),
         "controller": True,
     }
+    read = from_document(deployment)
+    assert isinstance(read, Deployment)
     pods = []
-    for index in range(spec.get("replicas", 1)):
+    for index in range(read.replicas):
         pod_metadata: dict[str, Any] = {
             "name": f"{metadata['name']}-{digest}-{index}",
             "namespace": metadata.get("namespace", "default"),

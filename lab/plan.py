@@ -13,7 +13,7 @@ from typing import Any
 
 from lab.addressing import NoAddressLeft, NodeAddresses, allocate
 from lab.deployments import expand, owner_of
-from lab.podspec import Document, PodSpec, key_of, parse_pod
+from lab.podspec import Document, PodRun, key_of, parse_pod
 from lab.slices import MANAGED_BY, OWNER, endpoint_slices
 from mesh.model import Address
 
@@ -43,7 +43,7 @@ class Plan:
     write: tuple[dict[str, Any], ...] = ()
     delete: tuple[tuple[str, str, str], ...] = ()
     """(kind, namespace, name)."""
-    run: Mapping[str, PodSpec] = field(default_factory=dict)
+    run: Mapping[str, PodRun] = field(default_factory=dict)
     """Every pod that should run, by key."""
     problems: tuple[str, ...] = ()
 
@@ -67,13 +67,14 @@ def plan(
     wanted: dict[str, Document] = {key: pod for key, pod in pods.items() if key not in leaving}
     wanted.update((key_of(pod), pod) for pod in expansion.create)
 
-    scheduler = _Scheduler(nodes, wanted, placed)
+    specs = {key: parse_pod(document) for key, document in wanted.items()}
+    scheduler = _Scheduler(nodes, specs, placed)
     write: list[dict[str, Any]] = []
-    run: dict[str, PodSpec] = {}
+    run: dict[str, PodRun] = {}
     finished: dict[str, Document] = {}
     problems: list[str] = []
     for key, document in sorted(wanted.items()):
-        spec = parse_pod(document)
+        spec = specs[key]
         try:
             placement = scheduler.place(spec)
         except NoAddressLeft as error:
@@ -109,20 +110,19 @@ class _Scheduler:
     """Least pods first, then by name; addresses that nobody has or was given."""
 
     def __init__(
-        self, nodes: Mapping[str, NodeAddresses], pods: Mapping[str, Document], placed: Mapping[str, Placement]
+        self, nodes: Mapping[str, NodeAddresses], specs: Mapping[str, PodRun], placed: Mapping[str, Placement]
     ) -> None:
         self._nodes, self._placed = nodes, placed
         self._load = dict.fromkeys(nodes, 0)
         self._taken: set[Address] = {address for node in nodes.values() for address in node.both}
-        for key, document in pods.items():
-            spec = parse_pod(document)
+        for key, spec in specs.items():
             known = placed.get(key)
             self._taken.update(spec.addresses or (known.addresses if known else ()))
             node = spec.node or (known.node if known else "")
             if node in self._load:
                 self._load[node] += 1
 
-    def place(self, spec: PodSpec) -> Placement | None:
+    def place(self, spec: PodRun) -> Placement | None:
         """None: its node is not there (yet)."""
         known = self._placed.get(spec.key)
         node = spec.node or (known.node if known else "")

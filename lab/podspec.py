@@ -1,8 +1,7 @@
 """Pods as the lab runs them: what to start, with which environment, on which ports. Pure.
 
-Read from the documents that the controller hands out (it validated them at its door), so a missing field means its
-Kubernetes default. A container's command runs on the host's files: images are names only, except `DNS_IMAGE`, and a
-container without a command is the echo server.
+Read through `mesh.objects`, as the controller reads them. A container's command runs on the host's files: images are
+names only, except `DNS_IMAGE`, and a container without a command is the echo server.
 """
 
 from __future__ import annotations
@@ -10,13 +9,16 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any
 
 from mesh.model import Address, Protocol
+from mesh.objects.core import Pod
+from mesh.objects.kinds import from_document
+from mesh.objects.podspec import Container, ContainerPort
 
 Document = Mapping[str, Any]
 """A Kubernetes object as JSON shows it."""
@@ -27,23 +29,18 @@ _REFERENCE = re.compile(r"\$\$|\$\(([-._A-Za-z0-9]+)\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Port:
-    number: int
-    protocol: Protocol
-    name: str = ""
+class ContainerRun:
+    """What becomes of a container: a process of the host."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Container:
     name: str
     argv: tuple[str, ...]
-    env: tuple[tuple[str, str], ...]
-    working_dir: str
-    ports: tuple[Port, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    working_dir: str = ""
+    ports: tuple[ContainerPort, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PodSpec:
+class PodRun:
     """One Pod, placed or not."""
 
     namespace: str
@@ -55,8 +52,8 @@ class PodSpec:
     hostname: str
     restart_policy: str
     grace_s: float
-    init_containers: tuple[Container, ...]
-    containers: tuple[Container, ...]
+    init_containers: tuple[ContainerRun, ...]
+    containers: tuple[ContainerRun, ...]
     digest: str
     """Of all that cannot change while the pod runs; another digest is another pod."""
 
@@ -83,103 +80,83 @@ def given_addresses(document: Document) -> tuple[Address, ...]:
     return tuple(ip_address(text) for text in texts if text)
 
 
-def parse_pod(document: Document) -> PodSpec:
-    metadata, spec = document["metadata"], document.get("spec") or {}
-    addresses = given_addresses(document)
-    downward = _downward(document, addresses)
-    read = [_container(item, downward) for item in spec.get("containers") or ()]
-    if not any(container.ports for container in read):
-        read = [_with_default_port(container, at=index) for index, container in enumerate(read)]
-    initial = spec.get("initContainers") or ()
-    # those that stay are containers like the others, only earlier in line
-    read = [_container(item, downward) for item in initial if item.get("restartPolicy") == "Always"] + read
-    init = [_container(item, downward) for item in initial if item.get("restartPolicy") != "Always"]
-    return PodSpec(
-        namespace=metadata.get("namespace", "default"),
-        name=metadata["name"],
-        uid=metadata.get("uid", ""),
-        node=spec.get("nodeName", ""),
-        addresses=addresses,
-        host_network=bool(spec.get("hostNetwork", False)),
-        hostname=spec.get("hostname") or metadata["name"],
-        restart_policy=spec.get("restartPolicy") or "Always",
-        grace_s=30.0 if (grace := spec.get("terminationGracePeriodSeconds")) is None else float(grace),
-        init_containers=tuple(init),
-        containers=tuple(read),
-        digest=_digest(metadata, spec),
+def parse_pod(document: Document) -> PodRun:
+    """A pod as the controller hands it out. Raises ObjectsRefused, which the controller would have done before."""
+    pod = from_document(document)
+    assert isinstance(pod, Pod)
+    metadata, spec = pod.metadata, pod.spec
+    fields = _downward(pod)
+    own = [_container(container, fields) for container in spec.containers]
+    if not any(container.ports for container in own):
+        own[0] = _with_default_port(own[0])
+    # Those that stay are containers like the others, only earlier in line.
+    staying = [_container(container, fields) for container in spec.sidecars]
+    return PodRun(
+        namespace=metadata.namespace,
+        name=metadata.name,
+        uid=metadata.uid,
+        node=spec.node_name,
+        addresses=pod.ips,
+        host_network=spec.host_network,
+        hostname=spec.hostname or metadata.name,
+        restart_policy=spec.restart_policy,
+        grace_s=spec.grace_s,
+        init_containers=tuple(_container(container, fields) for container in spec.init_containers),
+        containers=(*staying, *own),
+        digest=_digest(pod),
     )
 
 
-def _digest(metadata: Document, spec: Document) -> str:
-    fixed = {key: value for key, value in spec.items() if key != "nodeName"}
-    text = json.dumps([metadata.get("uid", ""), fixed], sort_keys=True, default=str)
+def _digest(pod: Pod) -> str:
+    fixed = {key: value for key, value in pod.document["spec"].items() if key != "nodeName"}
+    text = json.dumps([pod.metadata.uid, fixed], sort_keys=True, default=str)
     return sha256(text.encode()).hexdigest()[:16]
 
 
-def _downward(document: Document, addresses: Sequence[Address]) -> dict[str, str]:
+def _downward(pod: Pod) -> dict[str, str]:
     """What `valueFrom.fieldRef` may ask for."""
-    metadata, spec = document["metadata"], document.get("spec") or {}
-    fields = {
-        "metadata.name": metadata["name"],
-        "metadata.namespace": metadata.get("namespace", "default"),
-        "metadata.uid": metadata.get("uid", ""),
-        "spec.nodeName": spec.get("nodeName", ""),
-        "spec.serviceAccountName": spec.get("serviceAccountName", "default"),
-        "status.podIP": str(addresses[0]) if addresses else "",
-        "status.podIPs": ",".join(map(str, addresses)),
+    metadata = pod.metadata
+    return {
+        "metadata.name": metadata.name,
+        "metadata.namespace": metadata.namespace,
+        "metadata.uid": metadata.uid,
+        "spec.nodeName": pod.spec.node_name,
+        "spec.serviceAccountName": pod.spec.service_account,
+        "status.podIP": str(pod.ips[0]) if pod.ips else "",
+        "status.podIPs": ",".join(map(str, pod.ips)),
+        **{f"metadata.labels['{key}']": value for key, value in metadata.labels},
+        **{f"metadata.annotations['{key}']": value for key, value in metadata.annotations},
     }
-    for kind in ("labels", "annotations"):
-        for key, value in (metadata.get(kind) or {}).items():
-            fields[f"metadata.{kind}['{key}']"] = value
-    return fields
 
 
-def _container(item: Document, downward: Mapping[str, str]) -> Container:
-    env = _environment(item.get("env") or (), downward)
-    command = [_expand(str(word), env) for word in item.get("command") or ()]
-    arguments = [_expand(str(word), env) for word in item.get("args") or ()]
-    ports = tuple(
-        Port(number=port["containerPort"], protocol=Protocol[port.get("protocol", "TCP")], name=port.get("name", ""))
-        for port in item.get("ports") or ()
-    )
-    argv = tuple(command + arguments) if command else _built_in(item, ports)
-    return Container(
-        name=item.get("name", "main"),
-        argv=argv,
-        env=tuple(env.items()),
-        working_dir=item.get("workingDir") or "",
-        ports=ports,
-    )
-
-
-def _built_in(item: Document, ports: Sequence[Port]) -> tuple[str, ...]:
-    if item.get("image") == DNS_IMAGE:
-        return (sys.executable, "-m", "lab.dns")
-    return (sys.executable, "-m", "lab.echo", *(f"{port.protocol.name.lower()}:{port.number}" for port in ports))
-
-
-def _with_default_port(container: Container, *, at: int) -> Container:
-    """No container of the pod declares a port: the first, if it is the echo server, listens on 8080."""
-    if at or container.argv[1:] != ("-m", "lab.echo"):
-        return container
-    return Container(
-        name=container.name,
-        argv=(*container.argv, f"tcp:{_DEFAULT_PORT}", f"udp:{_DEFAULT_PORT}"),
-        env=container.env,
-        working_dir=container.working_dir,
-        ports=(Port(number=_DEFAULT_PORT, protocol=Protocol.TCP),),
-    )
-
-
-def _environment(entries: Sequence[Document], downward: Mapping[str, str]) -> dict[str, str]:
+def _container(container: Container, fields: Mapping[str, str]) -> ContainerRun:
     env: dict[str, str] = {}
-    for entry in entries:
-        if "valueFrom" in entry:
-            path = ((entry["valueFrom"] or {}).get("fieldRef") or {}).get("fieldPath", "")
-            env[entry["name"]] = downward.get(path, "")
-        else:
-            env[entry["name"]] = _expand(str(entry.get("value", "")), env)
-    return env
+    for variable in container.environment:
+        known = fields.get(variable.field_path, "")
+        env[variable.name] = known if variable.source else _expand(variable.value, env)
+    words = tuple(_expand(word, env) for word in (*container.command, *container.args))
+    return ContainerRun(
+        name=container.name,
+        argv=words if container.command else _built_in(container),
+        env=tuple(env.items()),
+        working_dir=container.working_directory,
+        ports=container.ports,
+    )
+
+
+def _built_in(container: Container) -> tuple[str, ...]:
+    if container.image == DNS_IMAGE:
+        return (sys.executable, "-m", "lab.dns")
+    ports = (f"{port.protocol.name.lower()}:{port.number}" for port in container.ports)
+    return (sys.executable, "-m", "lab.echo", *ports)
+
+
+def _with_default_port(container: ContainerRun) -> ContainerRun:
+    """No container of the pod declares a port: the first, if it is the echo server, listens on 8080."""
+    if container.argv[1:] != ("-m", "lab.echo"):
+        return container
+    argv = (*container.argv, f"tcp:{_DEFAULT_PORT}", f"udp:{_DEFAULT_PORT}")
+    return replace(container, argv=argv, ports=(ContainerPort(number=_DEFAULT_PORT),))
 
 
 def _expand(text: str, env: Mapping[str, str]) -> str:

@@ -26,7 +26,7 @@ from lab.controlplane import ControllerAway, ControlPlane, Refused
 from lab.names import LabNames
 from lab.net import Wires, WiringFailed
 from lab.plan import KINDS, Placement, Plan, plan
-from lab.podspec import Document, PodSpec, key_of
+from lab.podspec import Document, PodRun, key_of
 from lab.progress import Reporter
 from lab.workload import Workload
 from lab.zone import build as build_zone
@@ -65,7 +65,7 @@ class Supervisor:
         self._broken_nodes: dict[str, str] = {}
         self._trouble = ""
         self._tried: dict[str, tuple[Document | None, Document]] = {}
-        self._tasks: dict[str, tuple[asyncio.Task[None], PodSpec]] = {}
+        self._tasks: dict[str, tuple[asyncio.Task[None], PodRun]] = {}
         self._zone_text = ""
 
     async def run(self, files: list[tuple[str, str]]) -> None:

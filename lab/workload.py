@@ -23,7 +23,7 @@ from lab.backoff import Backoff
 from lab.names import LabNames
 from lab.net import UPLINK, Wires
 from lab.plan import Facts
-from lab.podspec import Container, PodSpec
+from lab.podspec import ContainerRun, PodRun
 from lab.processes import SOURCE_ROOT, Launch, Process, last_lines, plain_environment
 from lab.zone import DOMAIN
 
@@ -39,7 +39,7 @@ _LAST_LINES = 4
 class Workload:
     """One pod on this machine."""
 
-    def __init__(self, spec: PodSpec, names: LabNames, wires: Wires, changed: Callable[[], None]) -> None:
+    def __init__(self, spec: PodRun, names: LabNames, wires: Wires, changed: Callable[[], None]) -> None:
         self.spec = spec
         self.facts = Facts()
         self.failure = ""
@@ -66,10 +66,10 @@ class Workload:
         return {container.name: str(self._log(container)) for container in self._containers}
 
     @property
-    def _containers(self) -> tuple[Container, ...]:
+    def _containers(self) -> tuple[ContainerRun, ...]:
         return (*self.spec.init_containers, *self.spec.containers)
 
-    def _log(self, container: Container) -> Path:
+    def _log(self, container: ContainerRun) -> Path:
         return self._dir / f"{container.name}.log"
 
     # -- up -----------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ class Workload:
             self._wired = True
             await self._wires.add_pod(spec.key, spec.node, spec.addresses)
             await self._announce()
-        env = dict(self._environment(Container(name="", argv=(), env=(), working_dir="", ports=())))
+        env = dict(self._environment(ContainerRun(name="", argv=())))
         first = self.spec.containers[0] if self.spec.containers else None
         place = self._place()
         place["env"] = {**env, **dict(first.env if first else ()), "WEFT_POD_IPS": addresses}
@@ -162,14 +162,14 @@ class Workload:
             "hostname": self.spec.hostname,
         }
 
-    def _environment(self, container: Container) -> tuple[tuple[str, str], ...]:
+    def _environment(self, container: ContainerRun) -> tuple[tuple[str, str], ...]:
         spec = self.spec
         own = {"WEFT_POD": spec.name, "WEFT_NAMESPACE": spec.namespace, "WEFT_NODE": spec.node}
         if container.argv[1:3] in (("-m", "lab.echo"), ("-m", "lab.dns")):
             own["PYTHONPATH"] = str(SOURCE_ROOT)
         return plain_environment({"HOSTNAME": spec.hostname, **own, **dict(container.env)})
 
-    def _start(self, container: Container) -> Process:
+    def _start(self, container: ContainerRun) -> Process:
         place = self._place()
         launch = Launch(
             argv=container.argv,
@@ -184,7 +184,7 @@ class Workload:
         process = self._processes[container.name] = Process(launch)
         return process
 
-    async def _complete(self, container: Container) -> bool:
+    async def _complete(self, container: ContainerRun) -> bool:
         """Run an init container until it succeeds. False: it failed and may not be tried again."""
         backoff = Backoff()
         while await (process := self._start(container)).wait() != 0:
@@ -198,7 +198,7 @@ class Workload:
         del self._processes[container.name]
         return True
 
-    async def _keep(self, container: Container) -> None:
+    async def _keep(self, container: ContainerRun) -> None:
         """Run a container as restartPolicy says; returns when it has ended for good."""
         backoff = Backoff()
         policy = self.spec.restart_policy
@@ -215,7 +215,7 @@ class Workload:
             self._died(container, process, backoff)
             await asyncio.sleep(backoff.wait_s)
 
-    def _died(self, container: Container, process: Process, backoff: Backoff) -> None:
+    def _died(self, container: ContainerRun, process: Process, backoff: Backoff) -> None:
         message = f"container {container.name} ended with exit status {process.exit_code}"
         self._tell(restarts=self.facts.restarts + 1, message=message)
         if backoff.deaths >= _DEATHS_THAT_FAIL or process.exit_code in (126, 127):

@@ -106,6 +106,11 @@ class PodSpec:
     containers: tuple[Container, ...] = ()
     sidecars: tuple[Container, ...] = ()
     """Init containers that stay (`restartPolicy: Always`): their ports count, too."""
+    init_containers: tuple[Container, ...] = ()
+    """The others, which end before the rest begins."""
+    hostname: str = ""
+    restart_policy: str = "Always"
+    grace_s: float = 30.0
 
     @property
     def ports(self) -> tuple[ContainerPort, ...]:
@@ -121,16 +126,18 @@ def read_pod_spec(reader: Reader) -> PodSpec:
     names = [container.name for container in (*containers, *(container for _, container in initial)) if container.name]
     for name in sorted({name for name in names if names.count(name) > 1}):
         reader.refuse("containers", f"two containers are named {name!r}")
+    grace = reader.number("terminationGracePeriodSeconds", 0, 2**31 - 1)
     spec = PodSpec(
         node_name=reader.text("nodeName", check=dns_subdomain),
         service_account=reader.text("serviceAccountName", default="default", check=dns_subdomain) or "default",
         host_network=reader.flag("hostNetwork"),
         containers=tuple(containers),
         sidecars=tuple(container for item, container in initial if item.raw("restartPolicy") == "Always"),
+        init_containers=tuple(container for item, container in initial if item.raw("restartPolicy") != "Always"),
+        hostname=reader.text("hostname", check=lambda text: dns_label(text) if text else None),
+        restart_policy=reader.choice("restartPolicy", ("Always", "OnFailure", "Never"), default="Always"),
+        grace_s=30.0 if grace is None else float(grace),
     )
-    reader.text("hostname", check=lambda text: dns_label(text) if text else None)
-    reader.choice("restartPolicy", ("Always", "OnFailure", "Never"))
-    reader.number("terminationGracePeriodSeconds", 0, 2**31 - 1)
     reader.skip(*_POD_SPEC_PASSED_BY)
     reader.close()
     return spec

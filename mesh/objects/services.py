@@ -26,7 +26,6 @@ class ServicePort:
     name: str = ""
     target: int | str
     """Number, or the name of a container port; the service port itself where nothing was given."""
-    app_protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,13 +153,11 @@ def _read_service_ports(spec: Reader, kind: str) -> tuple[ServicePort, ...]:
         if any((port.port, port.protocol) == (number, protocol) for port in ports):
             item.refuse("port", f"{protocol.name} {number} stands here twice")
         target = read_port(item, "targetPort")
-        app_protocol = item.text("appProtocol")
+        item.text("appProtocol")
         if item.number("nodePort", 0, 65535) and kind not in FROM_OUTSIDE:
             item.refuse("nodePort", "goes with type NodePort or LoadBalancer")
         item.close()
-        ports.append(
-            ServicePort(port=number, protocol=protocol, name=name, target=target or number, app_protocol=app_protocol)
-        )
+        ports.append(ServicePort(port=number, protocol=protocol, name=name, target=target or number))
     return tuple(ports)
 
 

@@ -20,7 +20,6 @@ class Deployment(KubeObject):
     replicas: int = 1
     selector: LabelSelector
     template_labels: tuple[tuple[str, str], ...]
-    template_annotations: tuple[tuple[str, str], ...] = ()
     template: PodSpec
 
 
@@ -33,7 +32,7 @@ def read_deployment(root: Reader, head: Head) -> Deployment:
     template = spec.inside("template")
     metadata = template.inside("metadata")
     labels = metadata.pairs("labels", label_key, label_value)
-    annotations = metadata.pairs("annotations", label_key, None)
+    metadata.pairs("annotations", label_key, None)
     metadata.skip("creationTimestamp", "name", "namespace", "generateName")
     metadata.close()
     if spec.require("template") and spec.require("selector"):
@@ -52,6 +51,5 @@ def read_deployment(root: Reader, head: Head) -> Deployment:
         replicas=1 if replicas is None else replicas,
         selector=selector,
         template_labels=labels,
-        template_annotations=annotations,
         template=pod,
     )

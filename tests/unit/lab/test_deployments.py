@@ -18,6 +18,13 @@ def test_names_are_the_same_at_every_run_and_tell_templates_apart() -> None:
     assert one[0]["metadata"]["labels"]["app"] == "web"
 
 
+def test_replicas_that_are_null_are_the_default() -> None:
+    """The controller takes it so at its door, and the lab must not stumble over what came in."""
+    document = deployment()
+    document["spec"]["replicas"] = None
+    assert len(expand([document], {}, ()).create) == 1
+
+
 def test_only_what_is_missing_is_created() -> None:
     first, second = expand([deployment()], {}, ()).create
     expansion = expand([deployment()], {key_of(first): first}, ())

@@ -50,11 +50,19 @@ def test_a_container_is_read() -> None:
 def test_defaults() -> None:
     spec = read()
     assert (spec.service_account, spec.host_network, spec.node_name) == ("default", False, "")
+    assert (spec.hostname, spec.restart_policy, spec.grace_s) == ("", "Always", 30.0)
 
 
 def test_what_kubernetes_knows_is_passed_by() -> None:
     spec = read(tolerations=[{}], volumes=[{"name": "x"}], nodeName="one", serviceAccountName="sa", hostNetwork=True)
     assert (spec.service_account, spec.host_network, spec.node_name) == ("sa", True, "one")
+
+
+def test_how_a_pod_begins_and_ends_is_read() -> None:
+    setup = {"name": "setup", "command": ["true"]}
+    spec = read(initContainers=[setup], hostname="h", restartPolicy="Never", terminationGracePeriodSeconds=0)
+    assert [container.name for container in spec.init_containers] == ["setup"]
+    assert (spec.hostname, spec.restart_policy, spec.grace_s, spec.sidecars) == ("h", "Never", 0.0, ())
 
 
 def test_ports_of_sidecars_count_and_those_of_init_containers_do_not() -> None:
