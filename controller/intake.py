@@ -19,7 +19,7 @@ from controller.store import ObjectId, Store
 from controller.watches import Event, Watches
 from mesh.model import Prefix, Revision
 from mesh.objects import otherkinds
-from mesh.objects.documents import Manifest, read
+from mesh.objects.documents import read_all
 from mesh.objects.errors import ObjectsRefused, Problem
 from mesh.objects.kinds import Object
 
@@ -70,7 +70,7 @@ class Intake:
 
         Raises ObjectsRefused (nothing changed) or StoreError (nothing changed).
         """
-        given = await asyncio.to_thread(_read_all, documents)
+        given = await asyncio.to_thread(read_all, [(one.file, one.text) for one in documents])
         async with self._turn:
             intent = self.intent
             rules = Rules(
@@ -89,7 +89,7 @@ class Intake:
         A node goes with its key, in one transaction, or it could come back with it. One that has joined is there, even
         if nobody made an object for it.
         """
-        given = await asyncio.to_thread(_read_all, documents)
+        given = await asyncio.to_thread(read_all, [(one.file, one.text) for one in documents])
         named = [*ids, *(object_id(item) for item in given.objects)]
         async with self._turn:
             nodes = tuple(dict.fromkeys(name for kind, _, name in named if kind == "Node" and self._store.node(name)))
@@ -136,21 +136,6 @@ def text_of(key: ObjectId) -> str:
     """`Kind namespace/name`, as messages write it."""
     kind, namespace, name = key
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-
-
-def _read_all(documents: Sequence[Document]) -> Manifest:
-    found: list[Manifest] = []
-    problems: list[Problem] = []
-    for document in documents:
-        try:
-            found.append(read(document.text, document.file))
-        except ObjectsRefused as refused:
-            problems += refused.problems
-    if problems:
-        raise ObjectsRefused(problems)
-    return Manifest(
-        tuple(item for one in found for item in one.objects), tuple(item for one in found for item in one.passed_by)
-    )
 
 
 def _admit(intent: Intent, given: Sequence[Object], rules: Rules, source: str, prune: bool) -> Admission:

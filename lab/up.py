@@ -19,7 +19,7 @@ from lab.down import StillThere, down
 from lab.names import LabNames
 from lab.processes import SOURCE_ROOT, last_lines, python_environment
 from mesh.objects import documents, references
-from mesh.objects.errors import ObjectsRefused, Problem
+from mesh.objects.errors import ObjectsRefused
 from mesh.objects.kinds import Object
 
 FAILED, REFUSED, INTERRUPTED = 1, 4, 130
@@ -64,16 +64,8 @@ def up(names: LabNames, paths: Sequence[str], *, mode: str, workers: int) -> int
 
 def _parse(files: Sequence[tuple[str, str]]) -> list[Object]:
     """All objects. Raises ObjectsRefused with every problem of every file."""
-    objects: list[Object] = []
-    problems: list[Problem] = []
-    for file, text in files:
-        try:
-            objects += documents.parse(text, file)
-        except ObjectsRefused as error:
-            problems += error.problems
-    if not problems:
-        found, _ = references.check(objects)
-        problems += found
+    objects = list(documents.read_all(files).objects)
+    problems, _ = references.check(objects)
     if problems:
         raise ObjectsRefused(tuple(problems))
     return objects

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,22 @@ def read(text: str, file: str) -> Manifest:
     if problems:
         raise ObjectsRefused(problems)
     return Manifest(tuple(objects), tuple(passed_by))
+
+
+def read_all(texts: Iterable[tuple[str, str]]) -> Manifest:
+    """What stands in several (file, text). Raises ObjectsRefused with the problems of them all."""
+    found: list[Manifest] = []
+    problems: list[Problem] = []
+    for file, text in texts:
+        try:
+            found.append(read(text, file))
+        except ObjectsRefused as refused:
+            problems += refused.problems
+    if problems:
+        raise ObjectsRefused(problems)
+    return Manifest(
+        tuple(item for one in found for item in one.objects), tuple(item for one in found for item in one.passed_by)
+    )
 
 
 def _expanded(document: Any) -> Iterator[tuple[Any, str]]:

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.objects.documents import MAX_BYTES, MAX_DOCUMENTS, MAX_PROBLEMS, parse
+from mesh.objects.documents import MAX_BYTES, MAX_DOCUMENTS, MAX_PROBLEMS, parse, read_all
 from mesh.objects.errors import ObjectsRefused
 from tests.support.manifests import mesh_policy, namespace, network_policy, pod
 
@@ -165,3 +165,11 @@ def test_a_damaged_file_gives_objects_or_a_refusal(at: int, cut: int, put: str) 
 def test_manifests_of_a_real_cluster_are_taken_as_they_are() -> None:
     taken = parse(Path(__file__).with_name("real_cluster.yaml").read_text(), "real_cluster.yaml")
     assert [item.kind for item in taken] == ["Namespace", "Pod", "Deployment", "Service", "NetworkPolicy"]
+
+
+def test_several_files_are_read_whole_and_refused_together() -> None:
+    good, bad = json.dumps(pod()), "kind: Nonsense"
+    assert [item.key for item in read_all([("a.yaml", good), ("b.yaml", "")]).objects] == [parse(good, "a.yaml")[0].key]
+    with pytest.raises(ObjectsRefused) as refused:
+        read_all([("a.yaml", bad), ("b.yaml", good), ("c.yaml", bad)])
+    assert [problem.file for problem in refused.value.problems] == ["a.yaml", "c.yaml"]
