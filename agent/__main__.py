@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -35,11 +36,15 @@ def run(config: AgentConfig) -> None:
     if refusal:
         raise AgentError(f"this machine cannot run the datapath: {refusal}")
 
-    from agent.app import App, Machine
     from agent.datapath.kernel import KernelDatapath
 
     datapath = KernelDatapath(config.instance, str(config.bpffs), dict(config.map_entries))
-    cold = datapath.ensure_loaded()
+    with ThreadPoolExecutor(1) as beside:
+        loading = beside.submit(datapath.ensure_loaded)
+        # While another process compiles and loads, on another CPU.
+        from agent.app import App, Machine
+
+        cold = loading.result()
     machine = Machine(datapath=datapath, cold=cold, destroy=_destroy, checks=lambda: _checks(config))
 
     async def main() -> None:
