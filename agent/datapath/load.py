@@ -28,6 +28,11 @@ from mesh import layouts
 _LOG_TAIL_LINES = 25
 _SK_LOOKUP = 30  # enum bpf_prog_type; bcc 0.26 has no name for it
 _NOT_COPIED = {"mesh_meta", "mesh_map_meta"}
+_COMPILE_FLAGS = ("-Wno-unused-function", "-Xclang", "-disable-llvm-passes")
+"""bcc optimises the whole unit itself, at -O3. Where clang has done so before, that costs the compiler a quarter more
+time, and the kernel walks through twice as many instructions to verify tc's programs."""
+_NO_LINES, _LINES = "-g0", "-g"
+"""Carrying source lines along takes a third of the compiler's time, and only the log of a refusal shows them."""
 
 
 class LoadError(Exception):
@@ -59,9 +64,13 @@ def _load_into(folder: Path, log: BinaryIO, sizes: Mapping[str, int]) -> None:
         _remove(fresh)
         fresh.mkdir()
     try:
-        unit = _compile(str(fresh), log, sizes)
+        unit = _compile(str(fresh), log, sizes, _NO_LINES)
         _compare_layouts(unit)
-        programs = _load_programs(unit, log)
+        try:
+            programs = _load_programs(unit, log)
+        except LoadError:
+            _explain(str(fresh), log, sizes)
+            raise
         if fresh is not maps:
             _copy_entries(maps, fresh, old)
             _remove(folder / "maps-old")  # of a loader that was killed here
@@ -110,7 +119,7 @@ def _size_changed(maps: Path, sizes: Mapping[str, int]) -> bool:
     return False
 
 
-def _compile(pins: str, log: BinaryIO, sizes: Mapping[str, int]) -> Any:
+def _compile(pins: str, log: BinaryIO, sizes: Mapping[str, int], lines: str) -> Any:
     os.environ["BCC_KERNEL_SOURCE"] = str(stubheaders.cached())
     try:
         try:
@@ -120,7 +129,7 @@ def _compile(pins: str, log: BinaryIO, sizes: Mapping[str, int]) -> Any:
                 f"bcc cannot be imported by {sys.executable}: install python3-bpfcc and use Debian's python3, or a "
                 "virtual environment made from it with --system-site-packages"
             ) from error
-        flags = [f'-DWEFT_PIN_MAPS="{pins}"', "-Wno-unused-function"]
+        flags = [f'-DWEFT_PIN_MAPS="{pins}"', *_COMPILE_FLAGS, lines]
         flags += [source.entries_flag(name, entries) for name, entries in sizes.items()]
         with _standard_error_to(log):
             return BPF(text=source.unit_text().encode(), cflags=flags)
@@ -182,6 +191,14 @@ def _load_programs(unit: Any, log: BinaryIO) -> dict[str, int]:
                 "weft was tried on (6.1, 6.12 or 6.18), or install weft again, and report this if it does not help"
             ) from error
     return fds
+
+
+def _explain(pins: str, log: BinaryIO, sizes: Mapping[str, int]) -> None:
+    """Fill the log of a refusal anew, with source lines: the code is the same, and refused again."""
+    log.seek(0)
+    log.truncate()
+    with suppress(LoadError):
+        _load_programs(_compile(pins, log, sizes, _LINES), log)
 
 
 def _copy_entries(old: Path, new: Path, old_shapes: dict[str, bytes]) -> None:
@@ -271,4 +288,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    done = main()
+    sys.stderr.flush()
+    os._exit(done)  # the kernel takes LLVM's memory back faster than LLVM gives it away

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -97,7 +98,9 @@ def test_a_unit_that_does_not_load_leaves_what_runs_alone(
         with pytest.raises(load.LoadError, match="refuses program tc_from_pod"):
             load.load(INSTANCE, "/sys/fs/bpf", log, {})
         log.seek(0)
-        assert b"R" in log.read()  # the verifier's words
+        told = log.read()
+    assert b"R" in told  # the verifier's words
+    assert re.search(rb"^; ", told, re.MULTILINE)  # each with the line of the source that it is about
     assert program_id("tc_from_pod") == before
     assert datapath.tables.ipcache.get(KEY) == VALUE
 
