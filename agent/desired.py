@@ -15,7 +15,7 @@ from agent.policysets import Content, content_of
 from agent.state import LocalEndpoint, NodeState
 from mesh.layouts import CONFIG_DROP_SILENTLY, CONFIG_PROXY_UP, ENDPOINT_HAS_V4, ENDPOINT_HAS_V6, IPCACHE_LOCAL
 from mesh.model import Address, PolicyKey, PolicySet, Prefix, Protocol, ReservedIdentity, RuleRef
-from mesh.policy.entries import compile_entries
+from mesh.policy.chains import compile_chains
 from mesh.policy.prefixes import host_prefix
 from mesh.snapshot import NodeSnapshot, PodEndpoint
 
@@ -83,7 +83,7 @@ def desired(state: NodeState, numbers: Numbers, before: Desired | None = None) -
         if before is not None and held == policy:
             contents[key] = before.contents[key]
         else:
-            contents[key] = content_of(compile_entries(policy), numbers.rules)
+            contents[key] = content_of(compile_chains(policy), numbers.rules)
     ipcache = _ipcache(state)
     return Desired(
         config_flags=_config_flags(state),

@@ -13,7 +13,7 @@ from agent.datapath.tables import CtEntry, CtKey, EndpointEntry
 from agent.moves import Cover
 from mesh.layouts import CT_PROXIED, CT_UPSTREAM
 from mesh.model import Direction, IdentityId, PolicySet, Protocol, ReservedIdentity, Verdict
-from mesh.policy.entries import Entry, EntryKey, compile_entries, lookup, verdict
+from mesh.policy.chains import Chain, ChainKey, compile_chains, lookup, verdict
 
 TCP_OR_UDP = frozenset({int(Protocol.TCP), int(Protocol.UDP)})
 
@@ -38,7 +38,7 @@ class Condemned:
 
 def condemned(flows: Iterable[tuple[CtKey, CtEntry]], question: Question) -> list[Condemned]:
     """Direct flows made under an older epoch whose verdict is no longer a plain allow."""
-    compiled: dict[int, Mapping[EntryKey, Entry]] = {}
+    compiled: dict[int, Mapping[ChainKey, Chain]] = {}
     found: list[Condemned] = []
     for key, entry in flows:
         endpoint = question.endpoints.get(key.endpoint)
@@ -58,7 +58,7 @@ def condemned(flows: Iterable[tuple[CtKey, CtEntry]], question: Question) -> lis
             found.append(Condemned(key, "the pod has no policy any more"))
             continue
         if key.endpoint not in compiled:
-            compiled[key.endpoint] = compile_entries(policy)
+            compiled[key.endpoint] = compile_chains(policy)
         flags, _, _ = lookup(compiled[key.endpoint], direction, IdentityId(identity), key.protocol, key.dport)
         now, needs_l7 = verdict(flags)
         if now is Verdict.DENY or identity == ReservedIdentity.UNKNOWN:

@@ -124,4 +124,6 @@ def _camel_case(name: str) -> str:
 def _word(name: str, value: Any) -> Any:
     if name == "direction" and value in tuple(Direction):
         return Direction(value).name.lower()
+    if isinstance(value, list):
+        return [_worded(item) if isinstance(item, dict) else item for item in value]
     return _PROTOCOLS.get(value, value) if name == "protocol" else value

@@ -36,6 +36,8 @@ _FLAGS: dict[str, dict[int, str]] = {
         layouts.POLICY_HTTP_ALLOW: "http-allow",
         layouts.POLICY_HTTP_DENY: "http-deny",
         layouts.POLICY_DEFAULT: "default",
+        layouts.POLICY_FINAL: "final",
+        layouts.POLICY_MORE: "more",
     },
     "mesh_ct": CT_FLAGS,
     "mesh_redirect": {layouts.REDIRECT_EGRESS: "egress", layouts.REDIRECT_INGRESS: "ingress"},

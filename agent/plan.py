@@ -25,7 +25,7 @@ EPOCH_MASK = 0xFFFF_FFFF
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """Writes to one map that may happen in any order among themselves."""
+    """Writes to one map, in the order given; it matters for the pages of a policy chain alone."""
 
     table: str
     put: Mapping[Any, Any] = field(default_factory=dict)
@@ -259,4 +259,4 @@ def _policy(
         for new, old in moved.into_old.items():
             if new not in parts and old in parts:
                 first.update(keys_of(number, new, parts[old]))
-    return first, tuple(last)
+    return first, tuple(reversed(last))

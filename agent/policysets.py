@@ -11,39 +11,43 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from agent.datapath.tables import PolicyEntry
 from agent.datapath.tables import PolicyKey as SetEntryKey
+from agent.datapath.tables import PolicyPage, PolicyStep
 from agent.numbers import NumberTable
+from agent.policypages import pages_of
 from mesh.model import PolicyKey, RuleRef
-from mesh.policy.entries import Entry, EntryKey
+from mesh.policy.chains import Chain, ChainKey, Step
 
-Where = tuple[int, int, int, int | None]
-"""Direction, protocol, port, leading bits of the port."""
-Part = Mapping[Where, PolicyEntry]
-"""The entries of one identity."""
+Where = tuple[int, int]
+"""Direction, page."""
+Part = Mapping[Where, PolicyPage]
+"""The pages of one identity."""
 Content = Mapping[int, Part]
-"""Identity -> its entries."""
+"""Identity -> its pages."""
 
 
-def content_of(entries: Mapping[EntryKey, Entry], rules: NumberTable[tuple[RuleRef, ...]]) -> Content:
-    """Compiled entries with numbers in place of rules."""
-    content: dict[int, dict[Where, PolicyEntry]] = {}
-    shared: dict[tuple[int, int], PolicyEntry] = {}
-    for key, entry in entries.items():
-        number = rules.number(entry.rules) if entry.rules else 0
-        value = shared.setdefault((entry.flags, number), PolicyEntry(entry.flags, number))
-        where = (int(key.direction), int(key.protocol), key.port, key.port_bits)
-        content.setdefault(int(key.identity), {})[where] = value
+def content_of(chains: Mapping[ChainKey, Chain], rules: NumberTable[tuple[RuleRef, ...]]) -> Content:
+    """Compiled chains in pages, with numbers in place of rules. What is equal is held once."""
+    made: dict[Chain, Mapping[int, PolicyPage]] = {}
+    content: dict[int, dict[Where, PolicyPage]] = {}
+    for key, chain in chains.items():
+        pages = made.get(chain)
+        if pages is None:
+            pages = made[chain] = pages_of(tuple(_numbered(step, rules) for step in chain))
+        part = content.setdefault(int(key.identity), {})
+        part.update({(int(key.direction), number): page for number, page in pages.items()})
     return content
 
 
-def keys_of(number: int, identity: int, part: Part) -> dict[SetEntryKey, PolicyEntry]:
-    """Map entries of one part of a set."""
+def _numbered(step: Step, rules: NumberTable[tuple[RuleRef, ...]]) -> PolicyStep:
+    return PolicyStep(step.protocol, step.port, step.flags, rules.number(step.rules) if step.rules else 0)
+
+
+def keys_of(number: int, identity: int, part: Part) -> dict[SetEntryKey, PolicyPage]:
+    """Map entries of one part of a set, in the order in which they are written: by its page 0 a chain is found."""
     return {
-        SetEntryKey(
-            set=number, identity=identity, direction=direction, protocol=protocol, port=port, port_bits=port_bits
-        ): entry
-        for (direction, protocol, port, port_bits), entry in part.items()
+        SetEntryKey(set=number, identity=identity, direction=direction, page=page): part[direction, page]
+        for direction, page in sorted(part, key=lambda where: where[1] == 0)
     }
 
 

@@ -14,8 +14,8 @@ from agent.datapath.tables import (
     EndpointEntry,
     IpcacheEntry,
     IpcacheKey,
-    PolicyEntry,
     PolicyKey,
+    PolicyPage,
     ServiceEntry,
     ServiceKey,
 )
@@ -42,7 +42,7 @@ class Realized:
     endpoint_by_netns: dict[int, int] = field(default_factory=dict)
     service: dict[ServiceKey, ServiceEntry] = field(default_factory=dict)
     backend: dict[int, BackendEntry] = field(default_factory=dict)
-    sets: dict[int, dict[int, dict[Where, PolicyEntry]]] = field(default_factory=dict)
+    sets: dict[int, dict[int, dict[Where, PolicyPage]]] = field(default_factory=dict)
     policy_entries: int = 0
     hooks: set[int] = field(default_factory=set)
     """Interfaces that this process has attached to; after a restart none, so each is attached again, in place."""
@@ -83,4 +83,4 @@ class Realized:
 
 
 def _where(key: PolicyKey) -> Where:
-    return (key.direction, key.protocol, key.port, key.port_bits)
+    return (key.direction, key.page)

@@ -17,6 +17,7 @@ from agent.datapath.interface import Datapath, DatapathError, MapFull
 from agent.datapath.tables import EndpointEntry, NodeConfig
 from agent.desired import Desired
 from agent.plan import EPOCH_MASK, Hooks, Plan, Step, plan
+from agent.policypages import rules_of
 from agent.policysets import keys_of
 from agent.realized import TABLES, Realized
 from mesh.model import Address, PolicyKey, PolicySet
@@ -136,7 +137,7 @@ class Reconciler:
             keys = [
                 key
                 for identity, part in self.realized.sets.get(number, {}).items()
-                for key in keys_of(number, identity, part)
+                for key in reversed(keys_of(number, identity, part))
             ]
             self._delete("policy", keys)
             del self._unused_sets[number]
@@ -156,9 +157,8 @@ class Reconciler:
 
     def rules_in_use(self) -> set[int]:
         """Numbers of rule sets that map entries carry."""
-        return {
-            entry.rules for parts in self.realized.sets.values() for part in parts.values() for entry in part.values()
-        }
+        pages = {page for parts in self.realized.sets.values() for part in parts.values() for page in part.values()}
+        return set().union(*map(rules_of, pages))
 
     def _table(self, name: str) -> Any:
         return getattr(self._tables, name)
@@ -217,11 +217,11 @@ class Reconciler:
             if isinstance(step, Hooks):
                 self._hang(before)
                 continue
-            was = {key: value for key, value in before.items() if value is not None}
+            was = {key: value for key, value in reversed(before.items()) if value is not None}
             if step.table == "endpoint":
                 was = {n: _beyond(entry, given.get(n, entry.epoch)) for n, entry in was.items()}
             self._put(step.table, was)
-            self._delete(step.table, [key for key, value in before.items() if value is None])
+            self._delete(step.table, [key for key in reversed(before) if before[key] is None])
 
     def _hooks_before(self, step: Hooks) -> dict[int, str]:
         """What hangs on each interface. After a restart nobody knows: who has an entry, and is to be no pod any more,

@@ -13,7 +13,7 @@ from typing import Any
 _be16: Any = ctypes.c_uint16.__ctype_be__
 _be32: Any = ctypes.c_uint32.__ctype_be__
 
-LAYOUT_SHA256 = "40ab9553e098f541efb9c67703521e16d7c7893ad1774d46fba3e53159033d94"
+LAYOUT_SHA256 = "ea848992a7de84b9a8fc162fac3741eb5110c00737142a457ec241bfc351f683"
 """Of the header this file was made from."""
 
 IDENTITY_FIRST_PREFIX = 16777216
@@ -21,14 +21,16 @@ IDENTITY_ANY = 4294967295
 IPCACHE_LOCAL = 1
 ENDPOINT_HAS_V4 = 1
 ENDPOINT_HAS_V6 = 2
-POLICY_BITS_IDENTITY = 72
-POLICY_BITS_PROTOCOL = 80
-POLICY_BITS_PORT = 96
+POLICY_STEPS = 7
+POLICY_LEVELS = 7
+POLICY_NO_STEP = 4294967295
 POLICY_DENY = 1
 POLICY_ALLOW = 2
 POLICY_HTTP_ALLOW = 4
 POLICY_HTTP_DENY = 8
 POLICY_DEFAULT = 16
+POLICY_FINAL = 32
+POLICY_MORE = 128
 CT_PROXIED = 1
 CT_SEEN_REPLY = 2
 CT_FIN_FORWARD = 4
@@ -210,24 +212,30 @@ class AddrKey(ctypes.Structure):
 
 
 class PolicyKey(ctypes.Structure):
-    """Protocol and port stand last because only a suffix can be wild in an LPM key: a port range costs prefixes,
-    not entries. Set, identity and direction are always given whole (POLICY_BITS_IDENTITY), then the protocol
-    (POLICY_BITS_PROTOCOL), then any number of the port's leading bits (up to POLICY_BITS_PORT)."""
+    """What a set says of one peer in one direction is a chain: steps in the order of protocol and port, each of
+    which holds until the next one begins. A port range costs two steps, however wide. A chain of up to
+    POLICY_STEPS lies in one page, page 0, so that it is found by one exact lookup and written by one write; a
+    longer one is a tree of pages, at most POLICY_LEVELS deep, which is enough for every port of every protocol
+    that has ports. No page 0: nothing is said. Any other page that is missing: deny."""
 
     _fields_ = [
-        ("prefix_bits", ctypes.c_uint32),
         ("set", ctypes.c_uint32),
         ("identity", ctypes.c_uint32),
+        ("page", ctypes.c_uint16),
         ("direction", ctypes.c_uint8),
-        ("protocol", ctypes.c_uint8),
-        ("port", _be16),
+        ("pad", ctypes.c_uint8),
     ]
 
 
-class PolicyEntry(ctypes.Structure):
+class PolicyPage(ctypes.Structure):
+    """`begin` is protocol << 24 | port << 8 | flags, ascending, POLICY_NO_STEP behind the last one; numbers of
+    this machine, so that a step is found by comparing. The first step of page 0 begins at 0. With POLICY_MORE,
+    `rules` is the page that goes on from there. 56 bytes: one more step would cost each element of the hash half
+    its size again."""
+
     _fields_ = [
-        ("flags", ctypes.c_uint32),
-        ("rules", ctypes.c_uint32),
+        ("begin", ctypes.c_uint32 * 7),
+        ("rules", ctypes.c_uint32 * 7),
     ]
 
 
@@ -524,7 +532,7 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "endpoint_entry": EndpointEntry,
     "addr_key": AddrKey,
     "policy_key": PolicyKey,
-    "policy_entry": PolicyEntry,
+    "policy_page": PolicyPage,
     "ct_key": CtKey,
     "ct_entry": CtEntry,
     "endpoint_spent": EndpointSpent,

@@ -28,8 +28,8 @@ from agent.datapath.tables import (
     IpcacheEntry,
     IpcacheKey,
     NodeConfig,
-    PolicyEntry,
     PolicyKey,
+    PolicyPage,
     RedirectKey,
     RedirectRecord,
     ServiceEntry,
@@ -93,7 +93,7 @@ class FakeTables:
         self.endpoint_by_ifindex: Table[int, int] = self._all[STEMS["endpoint_by_ifindex"]]
         self.endpoint_by_address: Table[AddressKey, int] = self._all[STEMS["endpoint_by_address"]]
         self.endpoint_by_netns: Table[int, int] = self._all[STEMS["endpoint_by_netns"]]
-        self.policy: Table[PolicyKey, PolicyEntry] = self._all[STEMS["policy"]]
+        self.policy: Table[PolicyKey, PolicyPage] = self._all[STEMS["policy"]]
         self.conntrack: Table[CtKey, CtEntry] = self._all[STEMS["conntrack"]]
         self.spent: Table[int, EndpointSpent] = self._all[STEMS["spent"]]
         self.freed: Table[int, EndpointFreed] = self._all[STEMS["freed"]]

@@ -23,8 +23,8 @@ from agent.datapath.tables import (
     IpcacheEntry,
     IpcacheKey,
     NodeConfig,
-    PolicyEntry,
     PolicyKey,
+    PolicyPage,
     RedirectKey,
     RedirectRecord,
     ServiceEntry,
@@ -54,12 +54,14 @@ class Table(Protocol, Generic[K, V]):
         """Create or replace in one write. Raises MapFull."""
 
     def put_many(self, entries: Mapping[K, V]) -> None:
-        """As `put`, in one system call where the kernel can."""
+        """As `put`, in the order given, in one system call where the kernel can."""
 
     def delete(self, key: K) -> None:
         """Deleting what is not there is no error."""
 
-    def delete_many(self, keys: list[K]) -> None: ...
+    def delete_many(self, keys: list[K]) -> None:
+        """As `delete`, in the order given."""
+
     def items(self) -> Iterator[tuple[K, V]]:
         """A walk that tolerates concurrent changes; an entry may be missed or seen twice while the kernel writes."""
 
@@ -75,7 +77,7 @@ class Tables(Protocol):
     endpoint_by_ifindex: Table[int, int]
     endpoint_by_address: Table[AddressKey, int]
     endpoint_by_netns: Table[int, int]
-    policy: Table[PolicyKey, PolicyEntry]
+    policy: Table[PolicyKey, PolicyPage]
     conntrack: Table[CtKey, CtEntry]
     spent: Table[int, EndpointSpent]
     """By endpoint; read only. The kernel counts up what each has taken."""

@@ -31,7 +31,7 @@ SHAPES: dict[str, MapShape] = {
     "mesh_ep_if": MapShape(key=4, value=4),
     "mesh_ep_addr": MapShape(key=tables.AddressKey, value=4),
     "mesh_ep_ns": MapShape(key=8, value=4),
-    "mesh_policy": MapShape(key=tables.PolicyKey, value=tables.PolicyEntry, can_fill=True),
+    "mesh_policy": MapShape(key=tables.PolicyKey, value=tables.PolicyPage, can_fill=True),
     "mesh_ct": MapShape(key=tables.CtKey, value=tables.CtEntry, can_fill=True),
     "mesh_spent": MapShape(key=4, value=tables.EndpointSpent),
     "mesh_freed": MapShape(key=4, value=tables.EndpointFreed),

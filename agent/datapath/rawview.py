@@ -14,9 +14,11 @@ _TEXTS = frozenset({"name"})
 
 
 def fields_of(shape: type[Any] | int, raw: bytes) -> dict[str, object]:
-    """Every field but padding; addresses and names become text, several numbers a list."""
+    """Every field but padding; addresses and names become text, several numbers a list. A type may know better."""
     if isinstance(shape, int):
         return {"value": int.from_bytes(raw[:shape], "little")}
+    if hasattr(shape, "fields"):
+        return dict(shape.unpack(raw).fields())
     layout: type[ctypes.Structure] = getattr(shape, "LAYOUT", shape)
     values = layout.from_buffer_copy(raw)
     named: dict[str, object] = {}

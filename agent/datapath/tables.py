@@ -138,48 +138,70 @@ class AddressKey(_Plain):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyKey:
+class PolicyKey(_Plain):
     set: int
     identity: int
     direction: int
-    protocol: int = 0
-    port: int = 0
-    port_bits: int | None = None
-    """Leading bits of the port that count, 0 to 16; None: protocol and port are wild."""
+    page: int = 0
 
     LAYOUT: ClassVar[type[Any]] = layouts.PolicyKey
-
-    def pack(self) -> bytes:
-        bits = layouts.POLICY_BITS_IDENTITY if self.port_bits is None else layouts.POLICY_BITS_PROTOCOL + self.port_bits
-        start = struct.pack("=IIIBB", bits, self.set, self.identity, self.direction, self.protocol)
-        return start + self.port.to_bytes(2, "big")
-
-    @classmethod
-    def unpack(cls, raw: bytes) -> PolicyKey:
-        bits, number, identity, direction, protocol = struct.unpack_from("=IIIBB", raw)
-        return cls(
-            set=number,
-            identity=identity,
-            direction=direction,
-            protocol=protocol,
-            port=int.from_bytes(raw[14:16], "big"),
-            port_bits=None if bits == layouts.POLICY_BITS_IDENTITY else bits - layouts.POLICY_BITS_PROTOCOL,
-        )
+    NUMBERS: ClassVar[tuple[str, ...]] = ("set", "identity", "page", "direction")
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyEntry:
+class PolicyStep:
+    """What holds from a protocol's port on, until the next step."""
+
+    protocol: int
+    port: int
     flags: int
-    rules: int
+    rules: int = 0
+    """With POLICY_MORE among the flags: the page that goes on from here."""
 
-    LAYOUT: ClassVar[type[Any]] = layouts.PolicyEntry
+    def fields(self) -> dict[str, object]:
+        said = {"protocol": self.protocol, "port": self.port, "flags": self.flags}
+        return said | {"page" if self.flags & layouts.POLICY_MORE else "rules": self.rules}
 
-    def pack(self) -> bytes:
-        return struct.pack("=II", self.flags, self.rules)
+
+_PAGE = struct.Struct(f"={2 * layouts.POLICY_STEPS}I")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPage:
+    """Kept as the kernel has it, since the agent holds very many."""
+
+    raw: bytes
+
+    LAYOUT: ClassVar[type[Any]] = layouts.PolicyPage
 
     @classmethod
-    def unpack(cls, raw: bytes) -> PolicyEntry:
-        return cls(*struct.unpack("=II", raw))
+    def of(cls, *steps: PolicyStep) -> PolicyPage:
+        """Steps in the order of protocol and port."""
+        begin = [step.protocol << 24 | step.port << 8 | step.flags for step in steps]
+        room = layouts.POLICY_STEPS - len(steps)
+        numbers = [*begin, *[layouts.POLICY_NO_STEP] * room, *[step.rules for step in steps], *[0] * room]
+        return cls(_PAGE.pack(*numbers))
+
+    @property
+    def steps(self) -> tuple[PolicyStep, ...]:
+        numbers = _PAGE.unpack(self.raw)
+        held = zip(numbers[: layouts.POLICY_STEPS], numbers[layouts.POLICY_STEPS :], strict=True)
+        return tuple(
+            PolicyStep(begin >> 24, begin >> 8 & 0xFFFF, begin & 0xFF, rules)
+            for begin, rules in held
+            if begin != layouts.POLICY_NO_STEP
+        )
+
+    def pack(self) -> bytes:
+        return self.raw
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> PolicyPage:
+        return cls(raw)
+
+    def fields(self) -> dict[str, object]:
+        """As people read it."""
+        return {"steps": [step.fields() for step in self.steps]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

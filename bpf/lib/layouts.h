@@ -115,43 +115,52 @@ struct addr_key {
 };
 _Static_assert(sizeof(struct addr_key) == 16, "addr_key");
 
-/* ---- policy (LPM) ---------------------------------------------------------------------------------------- */
+/* ---- policy ---------------------------------------------------------------------------------------------- */
 
 /*
- * Protocol and port stand last because only a suffix can be wild in an LPM key: a port range costs prefixes, not
- * entries. Set, identity and direction are always given whole (POLICY_BITS_IDENTITY), then the protocol
- * (POLICY_BITS_PROTOCOL), then any number of the port's leading bits (up to POLICY_BITS_PORT).
+ * What a set says of one peer in one direction is a chain: steps in the order of protocol and port, each of which holds
+ * until the next one begins. A port range costs two steps, however wide. A chain of up to POLICY_STEPS lies in one page,
+ * page 0, so that it is found by one exact lookup and written by one write; a longer one is a tree of pages, at most
+ * POLICY_LEVELS deep, which is enough for every port of every protocol that has ports. No page 0: nothing is said. Any
+ * other page that is missing: deny.
  */
 struct policy_key {
-	__u32 prefix_bits;
 	__u32 set;
 	__u32 identity;
+	__u16 page;
 	__u8 direction;
-	__u8 protocol;
-	__be16 port;
+	__u8 pad;
 };
-_Static_assert(sizeof(struct policy_key) == 16, "policy_key");
+_Static_assert(sizeof(struct policy_key) == 12, "policy_key");
 
-#define POLICY_BITS_IDENTITY 72
-#define POLICY_BITS_PROTOCOL 80
-#define POLICY_BITS_PORT 96
+#define POLICY_STEPS 7
+#define POLICY_LEVELS 7
 
 /*
- * Two entries are looked up, the peer's and IDENTITY_ANY's; their flags are united:
+ * `begin` is protocol << 24 | port << 8 | flags, ascending, POLICY_NO_STEP behind the last one; numbers of this machine,
+ * so that a step is found by comparing. The first step of page 0 begins at 0. With POLICY_MORE, `rules` is the page that
+ * goes on from there. 56 bytes: one more step would cost each element of the hash half its size again.
+ */
+struct policy_page {
+	__u32 begin[7];
+	__u32 rules[7];			/* numbers of sets of rules, for the record; 0: none */
+};
+_Static_assert(sizeof(struct policy_page) == 56, "policy_page");
+
+#define POLICY_NO_STEP 4294967295
+
+/*
+ * Two chains are asked, the peer's and IDENTITY_ANY's; the flags of the two steps are united:
  * DENY -> deny; HTTP_DENY with an allow -> proxy; ALLOW -> allow; HTTP_ALLOW -> proxy; nothing -> deny (default).
- * A direction that is not default deny carries ALLOW|DEFAULT in its widest IDENTITY_ANY entry.
+ * A direction that is not default deny carries ALLOW|DEFAULT in every step of IDENTITY_ANY's chain.
  */
 #define POLICY_DENY 1
 #define POLICY_ALLOW 2
 #define POLICY_HTTP_ALLOW 4
 #define POLICY_HTTP_DENY 8
 #define POLICY_DEFAULT 16		/* the allow is the default of a direction that no policy selects */
-
-struct policy_entry {
-	__u32 flags;
-	__u32 rules;			/* number of a set of rules, for the record; 0: none */
-};
-_Static_assert(sizeof(struct policy_entry) == 8, "policy_entry");
+#define POLICY_FINAL 32			/* of a peer's step: IDENTITY_ANY's chain says nothing on its ports, so is not asked */
+#define POLICY_MORE 128			/* no answer, but the way to the page that has it */
 
 /* ---- conntrack ------------------------------------------------------------------------------------------- */
 

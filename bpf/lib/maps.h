@@ -33,7 +33,7 @@ MESH_MAP("hash", u32, struct endpoint_entry, mesh_endpoint, ENTRIES_mesh_endpoin
 MESH_MAP("hash", u32, u32, mesh_ep_if, 4096, NO_PREALLOC);
 MESH_MAP("hash", struct addr_key, u32, mesh_ep_addr, 8192, NO_PREALLOC);
 MESH_MAP("hash", u64, u32, mesh_ep_ns, 4096, NO_PREALLOC);
-MESH_MAP("lpm_trie", struct policy_key, struct policy_entry, mesh_policy, ENTRIES_mesh_policy, NO_PREALLOC);
+MESH_MAP("hash", struct policy_key, struct policy_page, mesh_policy, ENTRIES_mesh_policy, NO_PREALLOC);
 
 MESH_MAP("array", u32, struct fast_path, mesh_fast_path, 1, 0);
 MESH_MAP("hash", u32, struct veth_entry, mesh_veth, 4096, NO_PREALLOC);

@@ -1,6 +1,6 @@
 """THE semantics: a flow, its source's egress policy and its destination's ingress policy give a verdict with reasons.
 
-The kernel's entries (`mesh.policy.entries`), the proxy (`mesh.policy.http`) and every simulation are held to this
+The kernel's chains (`mesh.policy.chains`), the proxy (`mesh.policy.http`) and every simulation are held to this
 function by property tests. Precedence within a direction:
 
     plain Deny > HTTP Deny that matches > plain Allow > HTTP Allow that matches > the direction's default

@@ -26,11 +26,14 @@ from agent.datapath.tables import (
     IpcacheEntry,
     IpcacheKey,
     NodeConfig,
-    PolicyEntry,
-    PolicyKey,
+    PolicyStep,
 )
+from agent.policypages import pages_of
+from agent.policysets import keys_of
 from mesh import layouts
 from mesh.model import Address
+from tests.support import chains
+from tests.support.chains import Word
 
 INSTANCE = "test-bpf"
 TC_OK, TC_SHOT, TC_REDIRECT = 0, 2, 7
@@ -71,6 +74,8 @@ class Bench:
     ifindex: int
     peer_ifindex: int
     programs: dict[str, int] = field(default_factory=dict)
+    words: dict[tuple[int, int], list[Word]] = field(default_factory=dict)
+    """What `policy` was told, by direction and identity."""
 
     def run(
         self,
@@ -109,6 +114,7 @@ class Bench:
         for name in ("conntrack", "policy", "mesh_frag", "redirect"):
             table = self.datapath.tables.by_name(name)
             table.delete_many([key for key, _ in table.items()])
+        self.words.clear()
         for number in (0, POD, PEER):
             self.datapath.tables.spent.put(number, EndpointSpent())
             self.datapath.tables.freed.put(number, EndpointFreed())
@@ -140,14 +146,18 @@ class Bench:
         direction: int,
         identity: int = layouts.IDENTITY_ANY,
         protocol: int = 0,
-        port: int = 0,
-        bits: int | None = None,
+        port: int | None = None,
+        last: int | None = None,
         rules: int = 0,
     ) -> None:
-        key = PolicyKey(
-            set=POD_SET, identity=identity, direction=direction, protocol=protocol, port=port, port_bits=bits
-        )
-        self.datapath.tables.policy.put(key, PolicyEntry(flags, rules))
+        """One more word of a chain: on all, a protocol, a port, or the ports up to `last`. The narrowest counts."""
+        words = self.words.setdefault((direction, identity), [])
+        words.append(chains.word(flags, rules, protocol, port, last))
+        self.chain(chains.chain_of(words), direction=direction, identity=identity)
+
+    def chain(self, chain: tuple[PolicyStep, ...], *, direction: int, identity: int = layouts.IDENTITY_ANY) -> None:
+        part = {(direction, number): page for number, page in pages_of(chain).items()}
+        self.datapath.tables.policy.put_many(keys_of(POD_SET, identity, part))
 
     def allow_all(self) -> None:
         for direction in (layouts.DIR_EGRESS, layouts.DIR_INGRESS):

@@ -34,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from pyroute2 import NetNS, netns
 
 from agent.datapath import sockdestroy
+from agent.datapath.interface import Tables
 from agent.datapath.kernel import KernelDatapath
 from agent.datapath.tables import (
     AddressKey,
@@ -43,11 +44,12 @@ from agent.datapath.tables import (
     IpcacheEntry,
     IpcacheKey,
     NodeConfig,
-    PolicyEntry,
-    PolicyKey,
+    PolicyStep,
     ServiceEntry,
     ServiceKey,
 )
+from agent.policypages import pages_of
+from agent.policysets import keys_of
 from mesh import layouts
 
 INSTANCE = "smoke"
@@ -380,18 +382,25 @@ def write_maps(path: KernelDatapath, indexes: dict[str, int]) -> None:
             tables.ipcache.put(IpcacheKey(prefix), IpcacheEntry(layouts.IDENTITY_HOST, layouts.IPCACHE_LOCAL))
     for text in ("::/0", "0.0.0.0/0"):
         tables.ipcache.put(IpcacheKey(ip_network(text)), IpcacheEntry(layouts.IDENTITY_WORLD))
-    anyone = layouts.IDENTITY_ANY
-    default = PolicyEntry(layouts.POLICY_ALLOW | layouts.POLICY_DEFAULT, 0)
+    default = (PolicyStep(0, 0, layouts.POLICY_ALLOW | layouts.POLICY_DEFAULT),)
+    nothing, allow = PolicyStep(0, 0, 0), layouts.POLICY_ALLOW
     for number in (SET_A, SET_B):
-        tables.policy.put(PolicyKey(set=number, identity=anyone, direction=layouts.DIR_EGRESS), default)
-    tables.policy.put(PolicyKey(set=SET_A, identity=anyone, direction=layouts.DIR_INGRESS), default)
-    tables.policy.put(
-        PolicyKey(set=SET_A, identity=IDENTITY_B, direction=layouts.DIR_EGRESS, protocol=TCP, port=6666, port_bits=16),
-        PolicyEntry(layouts.POLICY_DENY, 7),
+        write_chain(tables, number, layouts.DIR_EGRESS, default)
+    write_chain(tables, SET_A, layouts.DIR_INGRESS, default)
+    denied = (nothing, PolicyStep(TCP, 6666, layouts.POLICY_DENY, 7), PolicyStep(TCP, 6667, 0))
+    write_chain(tables, SET_A, layouts.DIR_EGRESS, denied, IDENTITY_B)
+    closed = [PolicyStep(UDP, 20000 + port, 0) for port in range(300)]  # so many that pages of pages are needed
+    opened = (
+        nothing,
+        PolicyStep(TCP, HTTP, layouts.POLICY_HTTP_ALLOW, 2),
+        PolicyStep(TCP, HTTP + 1, 0),
+        PolicyStep(TCP, ALLOWED, allow, 1),
+        PolicyStep(TCP, ALLOWED + 1, 0),
+        PolicyStep(UDP, ALLOWED, allow, 1),
+        PolicyStep(UDP, ALLOWED + 1, 0),
+        *closed,
     )
-    for protocol in (TCP, UDP):
-        tables.policy.put(ingress(SET_B, protocol, ALLOWED), PolicyEntry(layouts.POLICY_ALLOW, 1))
-    tables.policy.put(ingress(SET_B, TCP, HTTP), PolicyEntry(layouts.POLICY_HTTP_ALLOW, 2))
+    write_chain(tables, SET_B, layouts.DIR_INGRESS, opened)
     for index, (frontend, backend) in enumerate(zip(SERVICE_ADDRESS, IP[POD_B], strict=True)):
         tables.backend.put(100 + index, BackendEntry(ip_address(backend), ALLOWED))
         tables.service.put(ServiceKey(ip_address(frontend), 0, 0), ServiceEntry(0, 0, 0))
@@ -432,15 +441,11 @@ def endpoint(ifindex: int, policy: int, epoch: int, identity: int, name: str, co
     )
 
 
-def ingress(number: int, protocol: int, port: int) -> PolicyKey:
-    return PolicyKey(
-        set=number,
-        identity=layouts.IDENTITY_ANY,
-        direction=layouts.DIR_INGRESS,
-        protocol=protocol,
-        port=port,
-        port_bits=16,
-    )
+def write_chain(
+    tables: Tables, number: int, direction: int, chain: tuple[PolicyStep, ...], identity: int = layouts.IDENTITY_ANY
+) -> None:
+    part = {(direction, page): held for page, held in pages_of(chain).items()}
+    tables.policy.put_many(keys_of(number, identity, part))
 
 
 # ---- the checks ------------------------------------------------------------------------------------------------

@@ -45,14 +45,14 @@ def entry_of(bench: Bench) -> tuple[CtKey, CtEntry]:
 @pytest.fixture
 def opened(bench: Bench) -> Bench:
     """Egress to port 80 is allowed, ingress is closed, and a connection is being opened."""
-    bench.policy(layouts.POLICY_ALLOW, direction=EGRESS, protocol=TCP, port=80, bits=16)
+    bench.policy(layouts.POLICY_ALLOW, direction=EGRESS, protocol=TCP, port=80)
     assert bench.run("tc_from_pod", out(SYN)).passed
     return bench
 
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_answers_pass_where_new_flows_do_not(bench: Bench, version: int) -> None:
-    bench.policy(layouts.POLICY_ALLOW, direction=EGRESS, protocol=TCP, port=80, bits=16)
+    bench.policy(layouts.POLICY_ALLOW, direction=EGRESS, protocol=TCP, port=80)
     assert not bench.run("tc_to_pod", back(SYN | ACK, version)).passed
     assert bench.run("tc_from_pod", out(SYN, version)).passed
     assert bench.run("tc_to_pod", back(SYN | ACK, version)).passed
@@ -98,7 +98,7 @@ def test_an_expired_entry_is_a_miss(opened: Bench) -> None:
 
 
 def test_a_running_connection_that_was_never_seen_asks_policy(bench: Bench) -> None:
-    bench.policy(layouts.POLICY_ALLOW, direction=EGRESS, protocol=TCP, port=80, bits=16)
+    bench.policy(layouts.POLICY_ALLOW, direction=EGRESS, protocol=TCP, port=80)
     assert bench.run("tc_from_pod", out(ACK | PSH)).passed
     denied = programs.frame(ADDRESS[4], WORLD_ADDRESS[4], TCP, programs.tcp(2000, 81, ACK | PSH))
     assert bench.run("tc_from_pod", denied).reason == layouts.DROP_POLICY_DEFAULT
@@ -110,7 +110,7 @@ def test_a_running_connection_that_was_never_seen_asks_policy(bench: Bench) -> N
 class TestNewEpoch:
     def test_a_deny_ends_the_flow_from_either_side(self, opened: Bench) -> None:
         opened.run("tc_to_pod", back(SYN | ACK))
-        opened.policy(layouts.POLICY_DENY, direction=EGRESS, protocol=TCP, port=80, bits=16)
+        opened.policy(layouts.POLICY_DENY, direction=EGRESS, protocol=TCP, port=80)
         assert opened.run("tc_from_pod", out(ACK)).passed  # nobody told the endpoint yet
         opened.endpoint(epoch=2)
         seen = opened.run("tc_to_pod", back(ACK | PSH))
@@ -125,7 +125,7 @@ class TestNewEpoch:
         assert entry_of(opened)[1].epoch == 5
 
     def test_a_direct_flow_that_needs_the_proxy_now_is_reset(self, opened: Bench) -> None:
-        opened.policy(layouts.POLICY_HTTP_ALLOW, direction=EGRESS, protocol=TCP, port=80, bits=16)
+        opened.policy(layouts.POLICY_HTTP_ALLOW, direction=EGRESS, protocol=TCP, port=80)
         opened.endpoint(epoch=2)
         assert opened.run("tc_from_pod", out(ACK)).reason == layouts.DROP_NEEDS_PROXY_NOW
 
@@ -156,7 +156,7 @@ def test_one_flow_between_two_pods_has_an_entry_at_each(bench: Bench) -> None:
 
 
 def test_the_proxys_own_leg_is_known_by_its_mark(bench: Bench) -> None:
-    bench.policy(layouts.POLICY_HTTP_ALLOW, direction=INGRESS, protocol=TCP, port=80, bits=16)
+    bench.policy(layouts.POLICY_HTTP_ALLOW, direction=INGRESS, protocol=TCP, port=80)
     packet = programs.frame(PEER_ADDRESS[4], ADDRESS[4], TCP, programs.tcp(4000, 80))
     assert bench.run("tc_to_pod", packet).reason == layouts.DROP_PROXY_BYPASS
     assert bench.run("tc_to_pod", packet, mark=programs.FROM_PROXY).passed

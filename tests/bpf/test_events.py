@@ -29,8 +29,8 @@ def denied(source: Address, target: Address) -> bytes:
 @pytest.fixture
 def closed(bench: Bench) -> Bench:
     """UDP out is allowed, everything else denied."""
-    bench.policy(layouts.POLICY_ALLOW, direction=EGRESS, protocol=UDP, bits=0)
-    bench.policy(layouts.POLICY_DENY, direction=EGRESS, protocol=programs.SCTP, bits=0)
+    bench.policy(layouts.POLICY_ALLOW, direction=EGRESS, protocol=UDP)
+    bench.policy(layouts.POLICY_DENY, direction=EGRESS, protocol=programs.SCTP)
     return bench
 
 

@@ -121,7 +121,7 @@ class TestExtensionHeaders:
         assert sent(opening, self.chain(HOP_BY_HOP, DESTINATION, DESTINATION)) == layouts.DROP_NONE
 
     def test_they_hide_no_denied_port(self, bench: Bench) -> None:
-        bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS, protocol=TCP, port=443, bits=16)
+        bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS, protocol=TCP, port=443)
         assert sent(bench, self.chain(HOP_BY_HOP, DESTINATION)) == layouts.DROP_POLICY_DEFAULT
 
     def test_too_many_and_routing_are_refused(self, opening: Bench) -> None:
@@ -150,7 +150,7 @@ class TestFragments:
 
     @pytest.mark.parametrize("version", [4, 6])
     def test_later_ones_follow_the_first(self, bench: Bench, version: int) -> None:
-        bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS, protocol=UDP, port=53, bits=16)
+        bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS, protocol=UDP, port=53)
         assert sent(bench, self.later(version)) == layouts.DROP_FRAGMENT_UNKNOWN
         assert sent(bench, self.first(version, programs.udp(2000, 54))) == layouts.DROP_POLICY_DEFAULT
         assert sent(bench, self.later(version)) == layouts.DROP_FRAGMENT_UNKNOWN
@@ -173,7 +173,7 @@ class TestIcmp:
     @pytest.mark.parametrize("version", [4, 6])
     def test_echo_is_a_flow_and_a_stray_reply_is_not(self, bench: Bench, version: int) -> None:
         protocol, ask, answer = (ICMP, 8, 0) if version == 4 else (ICMPV6, 128, 129)
-        bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS, protocol=protocol, bits=0)
+        bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS, protocol=protocol)
         here, there = ADDRESS[version], WORLD_ADDRESS[version]
         reply = frame(there, here, protocol, programs.echo(answer, 77))
         assert bench.run("tc_to_pod", reply).reason == layouts.DROP_CT_INVALID
@@ -184,7 +184,7 @@ class TestIcmp:
 
     @pytest.mark.parametrize("version", [4, 6])
     def test_errors_pass_for_known_flows_alone(self, bench: Bench, version: int) -> None:
-        bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS, protocol=UDP, port=53, bits=16)
+        bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS, protocol=UDP, port=53)
         here, there = ADDRESS[version], WORLD_ADDRESS[version]
         question = frame(here, there, UDP, programs.udp(2000, 53))
         kind = struct.pack(">BBHI", *((3, 4, 0, 1400) if version == 4 else (2, 0, 0, 1400)))
@@ -210,7 +210,7 @@ class TestIcmp:
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_sctp_is_decided_by_its_ports(bench: Bench, version: int) -> None:
-    bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS, protocol=SCTP, port=5000, bits=16)
+    bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS, protocol=SCTP, port=5000)
     here, there = ADDRESS[version], WORLD_ADDRESS[version]
     assert sent(bench, frame(here, there, SCTP, programs.sctp(2000, 5000))) == layouts.DROP_NONE
     assert sent(bench, frame(here, there, SCTP, programs.sctp(2000, 5001))) == layouts.DROP_POLICY_DEFAULT
@@ -219,7 +219,7 @@ def test_sctp_is_decided_by_its_ports(bench: Bench, version: int) -> None:
 @pytest.mark.parametrize("version", [4, 6])
 def test_other_protocols_need_a_rule_for_everything(bench: Bench, version: int) -> None:
     packet = frame(ADDRESS[version], WORLD_ADDRESS[version], 47, bytes(20))
-    bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS, protocol=TCP, bits=0)
+    bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS, protocol=TCP)
     assert sent(bench, packet) == layouts.DROP_POLICY_DEFAULT
     bench.policy(layouts.POLICY_ALLOW, direction=layouts.DIR_EGRESS)
     assert sent(bench, packet) == layouts.DROP_NONE

@@ -1,4 +1,4 @@
-"""Which flag wins when entries of the peer and of everybody meet: the table of layouts.h, by the loaded programs."""
+"""Which flag wins when the chains of the peer and of everybody meet: the table of layouts.h, by the loaded programs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_flags_of_both_chains_are_united(bench: Bench, version: int, peer: int, 
         if egress:  # the destination is a pod of this node, and open
             bench.policy(ALLOW, direction=layouts.DIR_INGRESS)
         if peer:
-            bench.policy(peer, direction=direction, identity=PEER_IDENTITY, protocol=TCP, port=80, bits=16)
+            bench.policy(peer, direction=direction, identity=PEER_IDENTITY, protocol=TCP, port=80)
         if everybody:
             bench.policy(everybody, direction=direction)
         ends = (ADDRESS, PEER_ADDRESS) if egress else (PEER_ADDRESS, ADDRESS)
@@ -51,16 +51,16 @@ def test_flags_of_both_chains_are_united(bench: Bench, version: int, peer: int, 
         assert (seen.reason, seen.passed) == (wanted, wanted == PASS)
 
 
-def test_the_longest_prefix_of_a_port_range_decides(bench: Bench) -> None:
-    bench.policy(ALLOW, direction=layouts.DIR_EGRESS, protocol=TCP, port=0x2000, bits=4)  # 8192 to 12287
-    bench.policy(DENY, direction=layouts.DIR_EGRESS, protocol=TCP, port=0x2100, bits=8)  # 8448 to 8703
+def test_a_range_ends_where_another_one_begins(bench: Bench) -> None:
+    bench.policy(ALLOW, direction=layouts.DIR_EGRESS, protocol=TCP, port=0x2000, last=0x2FFF)  # 8192 to 12287
+    bench.policy(DENY, direction=layouts.DIR_EGRESS, protocol=TCP, port=0x2100, last=0x21FF)  # 8448 to 8703
     for port, passes in ((8191, False), (8192, True), (8447, True), (8448, False), (8703, False), (12287, True)):
         packet = programs.frame(ADDRESS[4], PEER_ADDRESS[4], TCP, programs.tcp(3000, port))
         assert bench.run("tc_from_pod", packet).passed is passes, port
 
 
 def test_a_rule_for_tcp_opens_no_udp(bench: Bench) -> None:
-    bench.policy(ALLOW, direction=layouts.DIR_EGRESS, protocol=TCP, port=53, bits=16)
+    bench.policy(ALLOW, direction=layouts.DIR_EGRESS, protocol=TCP, port=53)
     packet = programs.frame(ADDRESS[4], PEER_ADDRESS[4], UDP, programs.udp(3000, 53))
     assert bench.run("tc_from_pod", packet).reason == DEFAULT
 

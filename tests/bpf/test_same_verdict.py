@@ -8,11 +8,14 @@ from random import Random
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from agent.datapath.tables import IpcacheEntry, IpcacheKey, PolicyEntry, PolicyKey
+from agent.datapath.tables import IpcacheEntry, IpcacheKey
+from agent.desired import rules_text
+from agent.numbers import NumberTable
+from agent.policysets import content_of, keys_of
 from mesh import layouts
-from mesh.model import Direction, FlowQuery, PolicySet, Protocol, Verdict
+from mesh.model import Direction, FlowQuery, PolicySet, Protocol, RuleRef, Verdict
+from mesh.policy.chains import compile_chains
 from mesh.policy.decide import decide
-from mesh.policy.entries import compile_entries
 from tests.bpf import programs
 from tests.bpf.programs import ADDRESS, POD_IDENTITY, POD_SET, Bench
 from tests.support.policies import IDENTITIES, STRANGER, Flow, flows_of, policy_sets
@@ -29,18 +32,9 @@ PEERS = {
 def write_policy(bench: Bench, policy: PolicySet) -> None:
     table = bench.datapath.tables.policy
     table.delete_many([key for key, _ in table.items()])
-    entries = {
-        PolicyKey(
-            set=POD_SET,
-            identity=key.identity,
-            direction=key.direction,
-            protocol=key.protocol,
-            port=key.port,
-            port_bits=key.port_bits,
-        ): PolicyEntry(entry.flags, 1)
-        for key, entry in compile_entries(policy).items()
-    }
-    table.put_many(entries)
+    numbers: NumberTable[tuple[RuleRef, ...]] = NumberTable(rules_text)
+    for identity, part in content_of(compile_chains(policy), numbers).items():
+        table.put_many(keys_of(POD_SET, identity, part))
 
 
 def packet_of(flow: Flow, version: int, sport: int) -> bytes:

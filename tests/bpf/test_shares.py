@@ -18,7 +18,7 @@ def proxied(bench: Bench) -> Bench:
     packet that is run again."""
     bench.datapath.configure(programs.config(flags=layouts.CONFIG_PROXY_UP | layouts.CONFIG_DROP_SILENTLY))
     for direction in (layouts.DIR_EGRESS, layouts.DIR_INGRESS):
-        bench.policy(layouts.POLICY_HTTP_ALLOW, direction=direction, protocol=TCP, port=80, bits=16)
+        bench.policy(layouts.POLICY_HTTP_ALLOW, direction=direction, protocol=TCP, port=80)
     return bench
 
 

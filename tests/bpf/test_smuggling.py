@@ -83,7 +83,7 @@ class TestErrors:
     @pytest.fixture
     def asked(self, bench: Bench) -> Bench:
         """The pod may ask the peer's port 53 and has done so; nothing else."""
-        bench.policy(layouts.POLICY_ALLOW, direction=EGRESS, identity=PEER_IDENTITY, protocol=UDP, port=53, bits=16)
+        bench.policy(layouts.POLICY_ALLOW, direction=EGRESS, identity=PEER_IDENTITY, protocol=UDP, port=53)
         for version in (4, 6):
             packet = frame(ADDRESS[version], PEER_ADDRESS[version], UDP, programs.udp(2000, 53))
             assert bench.run("tc_from_pod", packet).passed

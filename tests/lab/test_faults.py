@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 MANIFEST = Path(__file__).with_name("manifests") / "faults.yaml"
 LONGEST = "60"
 CURL = ["curl", "-s", "-o", "/dev/null", "-m", "5", "-w", "%{http_code} %{time_total}"]
-PORTS = "".join(f"    - {{port: {20_000 + 2 * number}}}\n" for number in range(60))
+PORTS = "".join(f"    - {{port: {20_000 + 2 * number}}}\n" for number in range(250))
 EXCEPTIONS = ", ".join(f"203.0.{number}.0/24" for number in range(60))
 TOO_MUCH = {
     "policy": f"  - ports:\n{PORTS}",

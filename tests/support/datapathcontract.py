@@ -10,7 +10,16 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from agent.datapath.interface import DatapathError, MapFull, Tables
-from agent.datapath.tables import AddressKey, IpcacheEntry, IpcacheKey, PolicyEntry, PolicyKey, ServiceEntry, ServiceKey
+from agent.datapath.tables import (
+    AddressKey,
+    IpcacheEntry,
+    IpcacheKey,
+    PolicyKey,
+    PolicyPage,
+    PolicyStep,
+    ServiceEntry,
+    ServiceKey,
+)
 
 
 class TablesContract:
@@ -25,8 +34,8 @@ class TablesContract:
 
     def test_many_at_once(self, tables: Tables) -> None:
         entries = {
-            PolicyKey(set=8, identity=256, direction=1, protocol=6, port=port, port_bits=16): PolicyEntry(2, port)
-            for port in range(1, 5001)
+            PolicyKey(set=8, identity=number, direction=1): PolicyPage.of(PolicyStep(6, 80, 2, number))
+            for number in range(1, 5001)
         }
         tables.policy.put_many(entries)
         assert dict(tables.policy.items()) == entries

@@ -1,4 +1,4 @@
-"""Every recorded NetworkPolicy probe through parser, cluster policy, `decide` and the compiled entries."""
+"""Every recorded NetworkPolicy probe through parser, cluster policy, `decide` and the compiled chains."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from mesh.model import Direction, FlowQuery, PolicyKey, Protocol, Verdict
 from mesh.objects.documents import parse
 from mesh.objects.references import check
+from mesh.policy.chains import Chain, ChainKey, compile_chains, lookup, verdict
 from mesh.policy.cluster import ClusterPolicy, build
 from mesh.policy.decide import decide
-from mesh.policy.entries import Entry, EntryKey, compile_entries, lookup, verdict
 from mesh.policy.identities import FreshNumbers
 from tests.conformance.netpol.cases import Case, Probe, Step, load
 
@@ -46,8 +46,8 @@ def test_every_probe_comes_out_as_recorded(case: Case) -> None:
     numbers = FreshNumbers()  # One for all steps: what a live controller would go through.
     for step in case.steps:
         cluster = read(step, numbers)
-        compiled: dict[PolicyKey, dict[EntryKey, Entry]] = {
-            key: compile_entries(policy) for key, policy in cluster.policies.items()
+        compiled: dict[PolicyKey, dict[ChainKey, Chain]] = {
+            key: compile_chains(policy) for key, policy in cluster.policies.items()
         }
         for probe in step.probes:
             flow = query(cluster, probe)

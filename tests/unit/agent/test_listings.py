@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from agent.datapath.fake import FakeDatapath
-from agent.datapath.tables import EndpointEntry, EndpointSpent, IpcacheEntry, IpcacheKey, PolicyEntry, PolicyKey
+from agent.datapath.tables import (
+    EndpointEntry,
+    EndpointSpent,
+    IpcacheEntry,
+    IpcacheKey,
+    PolicyKey,
+    PolicyPage,
+    PolicyStep,
+)
 from agent.desired import Numbers
 from agent.endpoints import Life
 from agent.errors import QuestionRefused
@@ -63,11 +71,18 @@ def test_map_rows_are_key_and_value_in_the_words_of_other_listings() -> None:
             },
         }
     ]
-    datapath.tables.policy.put(
-        PolicyKey(set=1, identity=256, direction=1, protocol=6, port=80, port_bits=16), PolicyEntry(flags=2, rules=7)
-    )
+    datapath.tables.policy.put(PolicyKey(set=1, identity=256, direction=1), PolicyPage.of(PolicyStep(6, 80, 2, 7)))
     rows, _ = dump(datapath, "mesh_policy")
-    assert rows[0]["key"] | {"direction": "ingress", "protocol": "TCP", "port": 80} == rows[0]["key"]
+    assert rows == [
+        {
+            "key": {"set": 1, "identity": 256, "page": 0, "direction": "ingress"},
+            "value": {"steps": [{"protocol": "TCP", "port": 80, "flags": 2, "rules": 7}]},
+            "words": {
+                "key": {"identity": "256"},
+                "value": {"steps": [{"protocol": "TCP", "port": 80, "flags": ["allow"], "rules": 7}]},
+            },
+        }
+    ]
 
 
 @pytest.mark.parametrize("name", ["", "nonsense"])

@@ -16,10 +16,10 @@ from agent.moves import Cover
 from agent.plan import Hooks, Step, plan
 from agent.realized import Realized
 from agent.state import NodeState
-from mesh.model import Action, Address, Direction, DirectionPolicy, IdentityId, PolicySet, ReservedIdentity
-from mesh.policy.entries import Entry, EntryKey, lookup, verdict
+from mesh.model import Action, Address, Direction, DirectionPolicy, PolicySet, ReservedIdentity
+from mesh.policy.chains import verdict
 from mesh.snapshot import NodeSnapshot
-from tests.support import nodes
+from tests.support import chains, nodes
 
 ADDRESSES = tuple(f"10.0.0.{n}" for n in range(1, 6))
 IDENTITIES = tuple(range(256, 261))
@@ -54,19 +54,15 @@ class Observed:
     def verdicts(self) -> dict[tuple[int, Direction, Address, int], object]:
         """What the kernel would say now, about every pod, peer and port."""
         cover = Cover(dict(self.datapath.tables.ipcache.items()))
-        sets: dict[int, dict[EntryKey, Entry]] = {}
-        for key, entry in self.datapath.tables.policy.items():
-            where = EntryKey(Direction(key.direction), IdentityId(key.identity), key.protocol, key.port, key.port_bits)
-            sets.setdefault(key.set, {})[where] = Entry(entry.flags)
+        policy = dict(self.datapath.tables.policy.items())
         found: dict[tuple[int, Direction, Address, int], object] = {}
         for number, endpoint in self.datapath.tables.endpoint.items():
             for text in (*ADDRESSES, "192.0.2.1"):
                 peer = nodes.address(text)
-                identity = IdentityId(cover.of(peer))
+                identity = cover.of(peer)
                 for direction in Direction:
                     for port in PORTS:
-                        entries = sets.get(endpoint.policy_set, {})
-                        said = verdict(lookup(entries, direction, identity, 6, port)[0])
+                        said = verdict(chains.flags(policy, endpoint.policy_set, direction, identity, 6, port))
                         unknown = identity == ReservedIdentity.UNKNOWN
                         found[number, direction, peer, port] = "silent" if unknown else said
         return found

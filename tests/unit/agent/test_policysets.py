@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from agent.datapath.tables import PolicyEntry
+from agent.datapath.tables import PolicyKey as PolicyKeyOfMap
+from agent.datapath.tables import PolicyPage, PolicyStep
 from agent.numbers import NumberTable
 from agent.policysets import Content, InPlace, allocate, content_of, in_place, keys_of
-from mesh.layouts import POLICY_ALLOW
+from mesh.layouts import POLICY_ALLOW, POLICY_FINAL
 from mesh.model import PolicyKey
-from mesh.policy.entries import compile_entries
+from mesh.policy.chains import compile_chains
 from tests.support import nodes
 
-PART = {(1, 6, 80, 16): PolicyEntry(POLICY_ALLOW, 7)}
-OTHER = {(1, 6, 81, 16): PolicyEntry(POLICY_ALLOW, 7)}
+PART = {(1, 0): PolicyPage.of(PolicyStep(6, 80, POLICY_ALLOW, 7))}
+OTHER = {(1, 0): PolicyPage.of(PolicyStep(6, 81, POLICY_ALLOW, 7))}
 A, B = PolicyKey("a"), PolicyKey("b")
 
 
@@ -23,15 +24,19 @@ def given(wanted: dict[int, PolicyKey], contents: dict[PolicyKey, Content], **mo
 def test_content_has_numbers_that_lead_back_to_the_rules() -> None:
     numbers: NumberTable[object] = NumberTable(repr)
     rule = nodes.allow(256)
-    content = content_of(compile_entries(nodes.policy("a", rule)), numbers)  # type: ignore[arg-type]
-    entry = content[256][(1, 6, 80, 16)]
-    assert entry.flags == POLICY_ALLOW
-    assert numbers.item(entry.rules) == (rule.ref,)
+    content = content_of(compile_chains(nodes.policy("a", rule)), numbers)  # type: ignore[arg-type]
+    _, step, _ = content[256][1, 0].steps
+    assert (step.protocol, step.port, step.flags) == (6, 80, POLICY_ALLOW | POLICY_FINAL)
+    assert numbers.item(step.rules) == (rule.ref,)
 
 
 def test_keys_carry_set_and_identity() -> None:
-    (key,) = keys_of(3, 256, PART)
-    assert (key.set, key.identity, key.protocol, key.port, key.port_bits) == (3, 256, 6, 80, 16)
+    assert keys_of(3, 256, PART) == {PolicyKeyOfMap(set=3, identity=256, direction=1, page=0): PART[1, 0]}
+
+
+def test_page_0_comes_last_in_whatever_order_the_kernel_showed_them() -> None:
+    part = {(direction, page): PART[1, 0] for page in (0, 2, 1) for direction in (0, 1)}
+    assert [key.page for key in keys_of(3, 256, part)] == [2, 2, 1, 1, 0, 0]
 
 
 def test_a_peer_that_nobody_has_yet_is_added_in_place() -> None:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from agent.datapath.tables import IpcacheEntry, IpcacheKey, PolicyEntry, PolicyKey
+from agent.datapath.tables import IpcacheEntry, IpcacheKey, PolicyKey, PolicyPage, PolicyStep
 from agent.realized import Realized
 from tests.support import nodes
 
-KEY = PolicyKey(set=1, identity=256, direction=1, protocol=6, port=80, port_bits=16)
+KEY = PolicyKey(set=1, identity=256, direction=1)
+ALLOW, DENY = (PolicyPage.of(PolicyStep(0, 0, flags, 7)) for flags in (2, 1))
 
 
 def test_policy_is_kept_by_set_and_identity_and_counted() -> None:
     mirror = Realized()
-    mirror.put("policy", KEY, PolicyEntry(2, 7))
-    mirror.put("policy", KEY, PolicyEntry(1, 7))
+    mirror.put("policy", KEY, ALLOW)
+    mirror.put("policy", KEY, DENY)
     assert mirror.size("policy") == 1
-    assert mirror.get("policy", KEY) == PolicyEntry(1, 7)
-    assert mirror.sets == {1: {256: {(1, 6, 80, 16): PolicyEntry(1, 7)}}}
+    assert mirror.get("policy", KEY) == DENY
+    assert mirror.sets == {1: {256: {(1, 0): DENY}}}
 
 
 def test_a_set_without_entries_is_gone() -> None:
     mirror = Realized()
-    mirror.put("policy", KEY, PolicyEntry(2, 7))
+    mirror.put("policy", KEY, ALLOW)
     mirror.delete("policy", KEY)
     mirror.delete("policy", KEY)
     assert (mirror.sets, mirror.size("policy")) == ({}, 0)

@@ -276,7 +276,7 @@ def in_force(datapath: FakeDatapath) -> Any:
     held = contents(datapath)
     sets = {number: frozenset() for number in range(100)}
     for key, value in held.pop("policy").items():
-        sets[key.set] |= {(key.identity, key.direction, key.protocol, key.port, key.port_bits, value)}
+        sets[key.set] |= {(key.identity, key.direction, key.page, value)}
     ends = held.pop("endpoint")
     pods = {n: (replace(entry, epoch=0, policy_set=0), sets[entry.policy_set]) for n, entry in ends.items()}
     at = dict(datapath.tables.backend.items())

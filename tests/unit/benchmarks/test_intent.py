@@ -6,16 +6,16 @@ from benchmarks import intent
 from benchmarks.intent import CLIENT_IDENTITY, SERVER_IDENTITY, Subject
 from mesh.layouts import POLICY_ALLOW
 from mesh.model import Direction, IdentityId
-from mesh.policy.entries import compile_entries, lookup
+from mesh.policy.chains import compile_chains, lookup
 from mesh.snapshot import dangling
 
 
 def test_only_the_peer_is_allowed_and_only_on_its_ports() -> None:
     policy = intent.crowded_policy("p", SERVER_IDENTITY, (5201,), rules=50, identities=100)
     assert len(policy.ingress.rules) == 50
-    entries = compile_entries(policy)
-    allowed, _, _ = lookup(entries, Direction.INGRESS, IdentityId(SERVER_IDENTITY), 6, 5201)
-    refused, _, _ = lookup(entries, Direction.INGRESS, IdentityId(SERVER_IDENTITY), 6, 5202)
+    chains = compile_chains(policy)
+    allowed, _, _ = lookup(chains, Direction.INGRESS, IdentityId(SERVER_IDENTITY), 6, 5201)
+    refused, _, _ = lookup(chains, Direction.INGRESS, IdentityId(SERVER_IDENTITY), 6, 5202)
     assert allowed & POLICY_ALLOW
     assert not refused & POLICY_ALLOW
 

@@ -51,8 +51,8 @@ def test_what_is_outside_the_subset_is_refused_with_its_line(text: str, message:
 
 
 def test_big_endian_fields_read_as_host_values() -> None:
-    key = layouts.PolicyKey(port=8080)
-    assert bytes(key)[14:16] == (8080).to_bytes(2, "big")
+    key = layouts.ServiceKey(port=8080)
+    assert bytes(key)[16:18] == (8080).to_bytes(2, "big")
 
 
 def test_the_checked_in_file_is_fresh() -> None:

@@ -5,27 +5,27 @@ from __future__ import annotations
 import ctypes
 
 from agent.datapath import load
-from agent.datapath.tables import PolicyEntry
+from agent.datapath.tables import Counter
 
 
 class Same(ctypes.Structure):
-    _fields_ = [("flags", ctypes.c_uint32), ("rules", ctypes.c_uint32)]
+    _fields_ = [("packets", ctypes.c_uint64), ("bytes", ctypes.c_uint64)]
 
 
 class Renamed(ctypes.Structure):
-    _fields_ = [("flags", ctypes.c_uint32), ("others", ctypes.c_uint32)]
+    _fields_ = [("packets", ctypes.c_uint64), ("others", ctypes.c_uint64)]
 
 
 class Moved(ctypes.Structure):
-    _fields_ = [("rules", ctypes.c_uint32), ("flags", ctypes.c_uint32)]
+    _fields_ = [("bytes", ctypes.c_uint64), ("packets", ctypes.c_uint64)]
 
 
 def test_a_difference_is_named_by_its_field() -> None:
-    assert load._difference(Same, PolicyEntry) == ""
-    assert load._difference(Renamed, PolicyEntry) == "no field rules"
-    assert "field flags at 4" in load._difference(Moved, PolicyEntry)
+    assert load._difference(Same, Counter) == ""
+    assert load._difference(Renamed, Counter) == "no field bytes"
+    assert "field packets at 8" in load._difference(Moved, Counter)
     assert load._difference(ctypes.c_uint64, 4) == "8 bytes, not 4"
-    assert load._difference(Same * 2, PolicyEntry) == ""  # one per CPU
+    assert load._difference(Same * 2, Counter) == ""  # one per CPU
 
 
 def test_a_log_is_filled_by_what_writes_past_python(tmp_path: object) -> None:

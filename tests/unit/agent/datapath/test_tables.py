@@ -16,6 +16,8 @@ from agent.datapath.tables import (
     FlowEvent,
     IpcacheKey,
     PolicyKey,
+    PolicyPage,
+    PolicyStep,
     ServiceKey,
     address_bytes,
     address_of,
@@ -39,17 +41,39 @@ def test_a_conntrack_key_survives(source: IPv4Address, destination: IPv4Address,
     assert CtKey.unpack(key.pack()) == key
 
 
-@given(ports, st.integers(0, 16))
-def test_a_policy_key_survives(port: int, bits: int) -> None:
-    key = PolicyKey(set=3, identity=256, direction=0, protocol=17, port=port, port_bits=bits)
+@given(ports)
+def test_a_policy_key_survives(page: int) -> None:
+    key = PolicyKey(set=3, identity=layouts.IDENTITY_ANY, direction=1, page=page)
     assert PolicyKey.unpack(key.pack()) == key
-    assert int.from_bytes(key.pack()[:4], "little") == layouts.POLICY_BITS_PROTOCOL + bits
 
 
-def test_a_policy_key_with_everything_wild_ends_at_the_direction() -> None:
-    key = PolicyKey(set=3, identity=layouts.IDENTITY_ANY, direction=1)
-    assert int.from_bytes(key.pack()[:4], "little") == layouts.POLICY_BITS_IDENTITY
-    assert PolicyKey.unpack(key.pack()) == key
+steps = st.builds(
+    PolicyStep, st.sampled_from((0, 1, 6, 17, 58, 132, 133)), ports, st.integers(0, 255), st.integers(0, 2**32 - 1)
+)
+
+
+@given(st.lists(steps, min_size=1, max_size=layouts.POLICY_STEPS))
+def test_a_page_of_policy_steps_survives(held: list[PolicyStep]) -> None:
+    page = PolicyPage.of(*held)
+    assert PolicyPage.unpack(page.pack()) == page
+
+
+def test_a_page_shows_its_steps_and_where_they_lead() -> None:
+    page = PolicyPage.of(PolicyStep(0, 0, layouts.POLICY_MORE, 2), PolicyStep(6, 80, layouts.POLICY_ALLOW, 7))
+    assert page.fields() == {
+        "steps": [
+            {"protocol": 0, "port": 0, "flags": layouts.POLICY_MORE, "page": 2},
+            {"protocol": 6, "port": 80, "flags": layouts.POLICY_ALLOW, "rules": 7},
+        ]
+    }
+
+
+def test_steps_compare_as_numbers_by_protocol_then_port_whatever_their_flags() -> None:
+    page = PolicyPage.of(PolicyStep(0, 0, 255), PolicyStep(6, 80, 2, 7), PolicyStep(6, 81, 0))
+    raw = layouts.PolicyPage.from_buffer_copy(page.pack())
+    rest = [layouts.POLICY_NO_STEP] * 4
+    assert list(raw.begin) == [255, 6 << 24 | 80 << 8 | 2, 6 << 24 | 81 << 8, *rest]
+    assert list(raw.rules) == [0, 7, 0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
