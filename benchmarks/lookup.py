@@ -10,7 +10,7 @@ import json
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,11 +23,14 @@ from benchmarks.options import Options
 from benchmarks.processes import ENVIRONMENT
 from benchmarks.report import Row, Section, Sense, Target, ratio_row
 from benchmarks.rounds import Sample, measure
+from benchmarks.testrun import TC_ACT_SHOT
 from benchmarks.topology import WORK_CPU, one_node
 
 RULES = (1, 1_000, 100_000)
 CROWD = 10_000
 PORT = 8080
+MANY_PORTS = tuple(range(PORT, PORT + 200, 2))
+"""So many separate ports for the one peer that its chain fills three levels of pages."""
 REPEAT = 500_000
 ALLOWED_SLOPE = 1.1
 """What counts as flat."""
@@ -36,34 +39,38 @@ SYN, ACK = 0x02, 0x10
 
 
 def run(options: Options) -> Section:
+    many = f"{len(MANY_PORTS)} ports"
     sizes = [options.scaled(size) if size == max(RULES) else size for size in RULES]
     with ExitStack() as stack:
         variants: dict[str, Callable[[], Sample]] = {}
         for size in sizes:
-            variants[f"{size:,} rules"] = _loaded(stack, options, size)
+            variants[f"{size:,} rules"] = _loaded(stack, options, size, (PORT,))
+        variants[many] = _loaded(stack, options, RULES[0], MANY_PORTS)
         samples = measure(variants, options.rounds, progress=lambda text: options.progress(f"lookup {text}"))
-    names = list(variants)
+    names = [name for name in variants if name != many]
     target = Target(sense=Sense.AT_MOST, value=ALLOWED_SLOPE)
     rows: list[Row] = [
         ratio_row(samples, f"first packet at {name} against {names[0]}", name, names[0], "first ns", target)
         for name in names[1:]
     ]
+    rows.append(ratio_row(samples, f"first packet at {many} against one port", many, names[0], "first ns", None))
     rows.append(
         Row(work=f"established packet at {names[-1]}", measured=samples.median(names[-1], "established ns"), unit="ns")
     )
     return Section(name="lookup", rows=rows, samples={"tc_from_pod": samples})
 
 
-def _loaded(stack: ExitStack, options: Options, rules: int) -> Callable[[], Sample]:
-    network = stack.enter_context(Network(f"lookup{rules}"))
-    folder = options.scratch / f"lookup-{rules}"
+def _loaded(stack: ExitStack, options: Options, rules: int, ports: Sequence[int]) -> Callable[[], Sample]:
+    name = f"lookup{rules}" if len(ports) == 1 else f"lookup{rules}x{len(ports)}"
+    network = stack.enter_context(Network(name))
+    folder = options.scratch / name
     folder.mkdir()
     node, client, server = one_node(network)
-    policy = intent.crowded_policy("client", SERVER_IDENTITY, (PORT,), rules, CROWD)
+    policy = intent.crowded_policy("client", SERVER_IDENTITY, ports, rules, CROWD)
     subject = Subject(name="client", address=client.address, identity=CLIENT_IDENTITY, policy=policy)
     peer = Subject(name="server", address=server.address, identity=SERVER_IDENTITY, policy=intent.open_policy("server"))
-    word = intent.snapshot(f"lookup{rules}", here=[subject], elsewhere=[peer], crowd=CROWD)
-    mesh = stack.enter_context(MeshNode(node, f"lookup{rules}", folder, word))
+    word = intent.snapshot(name, here=[subject], elsewhere=[peer], crowd=CROWD)
+    mesh = stack.enter_context(MeshNode(node, name, folder, word))
     agent = mesh.start_agent()
     agent.wait_until(mesh.answers, 120, "answer on its local API")
     mesh.add_pod("client", client)
@@ -77,7 +84,7 @@ def _loaded(stack: ExitStack, options: Options, rules: int) -> Callable[[], Samp
         words = [sys.executable, "-m", "benchmarks.testrun", str(program), ifindex, str(REPEAT), *packets]
         python_path = f"PYTHONPATH={ENVIRONMENT['PYTHONPATH']}"
         took, verdict = node.host.run("env", python_path, *words, cpu=WORK_CPU).split()
-        if int(verdict) == 2:  # TC_ACT_SHOT
+        if int(verdict) == TC_ACT_SHOT:
             raise BenchmarkFailed(f"the measured packet was dropped (at {rules} rules): this is no lookup")
         return float(took)
 

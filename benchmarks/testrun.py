@@ -1,4 +1,5 @@
-"""Runs a pinned tc program on one packet, over and over, and prints what a run cost in nanoseconds.
+"""Runs a pinned tc program on one packet, over and over, and prints what a run cost in nanoseconds: the least of some
+means, since whatever else the machine does can only add to one.
 
     python -m benchmarks.testrun /sys/fs/bpf/weft/X/progs/tc_from_pod IFINDEX REPEAT HEX [HEX ...]
 
@@ -13,6 +14,8 @@ import sys
 
 from agent.datapath import libbpf
 
+TC_ACT_SHOT = 2
+_MEANS = 10
 _SKB_BYTES = 192
 _IFINDEX_OFFSET = 40
 """Of `ifindex` in struct __sk_buff (include/uapi/linux/bpf.h): its eleventh 32-bit field."""
@@ -26,8 +29,9 @@ def main() -> None:
     *before, last = (bytes.fromhex(text) for text in packets)
     for packet in before:
         libbpf.program_test_run(program, packet, bytes(context))
-    done = libbpf.program_test_run(program, last, bytes(context), repeat=int(repeat))
-    print(done.duration_ns, done.retval)
+    runs = [libbpf.program_test_run(program, last, bytes(context), repeat=int(repeat) // _MEANS) for _ in range(_MEANS)]
+    dropped = any(run.retval == TC_ACT_SHOT for run in runs)
+    print(min(run.duration_ns for run in runs), TC_ACT_SHOT if dropped else runs[-1].retval)
 
 
 if __name__ == "__main__":
