@@ -159,7 +159,7 @@ class PolicyStep:
     """With POLICY_MORE among the flags: the page that goes on from here."""
 
     def fields(self) -> dict[str, object]:
-        said = {"protocol": self.protocol, "port": self.port, "flags": self.flags}
+        said: dict[str, object] = {"protocol": self.protocol, "port": self.port, "flags": self.flags}
         return said | {"page" if self.flags & layouts.POLICY_MORE else "rules": self.rules}
 
 
