@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml packages.txt deploy/install-packages.sh
 	@touch $@
 
 demo: $(STAMP) ## a whole cluster on this machine, real traffic, and why each flow was allowed or denied (KEEP=1: leave it up)
-	@$(PY) examples/demo.py $(if $(KEEP),--keep)
+	@$(PY) examples/demo.py $(if $(filter-out 0,$(KEEP)),--keep)
 
 test: $(STAMP) ## everything: unit, conformance, kernel programs, lab
 	@$(PYTEST) tests --ignore tests/soak

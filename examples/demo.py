@@ -179,7 +179,7 @@ class Demo:
             time.sleep(0.5)
 
     def run(self) -> int:
-        self.say("bringing up examples/shop: two nodes, each with agent, kernel programs and proxy")
+        self.say("bringing up examples/shop: two nodes, each with agent and proxy")
         self.weft("lab", "up", str(SHOP), quiet=False)
         pods = self.objects("pods")
         behind = self._backends()
@@ -287,16 +287,17 @@ def painted(title: str, kind: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description="bring up the shop, send traffic, show who decided")
     parser.add_argument("--name", default="demo", help="the lab's name (default: demo)")
-    demo = Demo(parser.parse_args().name)
-    keep = os.environ.get("KEEP", "") not in ("", "0")
+    parser.add_argument("--keep", action="store_true", help="leave the lab up, to look around in it")
+    given = parser.parse_args()
+    demo = Demo(given.name)
     status = 1
     try:
         status = demo.run()
-        demo.next_steps(kept=keep)
+        demo.next_steps(kept=given.keep)
     except DemoFailed as error:
         print(f"{error}\n{error.output}", file=sys.stderr)
     finally:
-        if not keep:
+        if not given.keep:
             demo.weft("lab", "down", check=False, quiet=False)
     return status
 
