@@ -26,6 +26,7 @@ from tests.support.nodeclient import join
 from tests.support.waiting import eventually
 
 PLACE = "test-claim"
+UPLINK = "eth0"
 
 
 @pytest.fixture
@@ -35,6 +36,8 @@ def network() -> Iterator[list[str]]:
         pytest.fail("this test needs root: a network namespace, a cgroup and bpf(); run `make test` as root")
     subprocess.run(["ip", "netns", "add", PLACE], check=True)
     subprocess.run(["ip", "-n", PLACE, "link", "set", "lo", "up"], check=True)
+    uplink = ["ip", "-n", PLACE, "link", "add", UPLINK, "type", "veth", "peer", "name", "far"]
+    subprocess.run(uplink, check=True)
     yield ["nsenter", f"--net=/run/netns/{PLACE}"]
     subprocess.run(["ip", "netns", "del", PLACE], check=True)
 
@@ -42,7 +45,7 @@ def network() -> Iterator[list[str]]:
 @contextmanager
 def agent(how: list[str], state: Path, port: int, token_file: Path) -> Iterator[subprocess.Popen[bytes]]:
     cgroup = cgroups.make(PLACE)
-    place = ["--cgroup", str(cgroup), "--instance", PLACE, "--state", str(state)]
+    place = ["--cgroup", str(cgroup), "--instance", PLACE, "--state", str(state), "--uplink", UPLINK]
     command = [
         *how, sys.executable, "-m", "agent", "--node", "late", "--controller", f"127.0.0.1:{port}",
         "--join-token-file", str(token_file), *place,

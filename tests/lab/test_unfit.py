@@ -32,7 +32,7 @@ def as_root() -> None:
 
 def agent(state: Path, *more: str) -> list[str]:
     where = ["--node", "n", "--controller", "127.0.0.1:1", "--cgroup", "/sys/fs/cgroup/none", "--instance", LAB]
-    return [*where, "--state", str(state / "agent"), *more]
+    return [*where, "--uplink", "eth0", "--state", str(state / "agent"), *more]
 
 
 def one_message(done: Outcome, *words: str) -> str:
