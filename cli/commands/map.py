@@ -26,7 +26,15 @@ def fields(found: object, words: object = None) -> str:
     )
 
 
+def _step(item: Json) -> str:
+    """`TCP 8080 allow,final NetworkPolicy shop/x egress[0]`; numbers that say nothing are left out."""
+    told = (_said(value).strip('"') for key, value in item.items() if value or key == "port")
+    return " ".join(word for word in told if word != "none")
+
+
 def _said(value: object) -> str:
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return " | ".join(_step(item) for item in value)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         value = ", ".join(value) if any(" " in item for item in value) else ",".join(value) or "none"
     if not isinstance(value, str | int | float):
@@ -62,7 +70,7 @@ def dump(target: Target, *, name: str, node: str, listing: Listing) -> None:
     """Entries of a map by its name.
 
     NAME is ipcache, endpoint, policy, conntrack, service, backend, redirect or another; a name that does not exist is
-    answered with the names that do.
+    answered with the names that do. In policy each step holds from its protocol and port on, until the next one.
     """
     noderows.show(target, listing, VIEW, "map-dump", _arguments(name), node=node, keys=("entries", "items"))
 

@@ -49,3 +49,14 @@ def test_words_stand_in_for_numbers_and_json_has_both(weft: Weft, admin: FakeAdm
         'identity=any flags=allow,default rules="NetworkPolicy a/b egress[0]"',
     ]
     assert json.loads(weft("map", "dump", "ipcache", "-o", "json").stdout) == [{"node": "node-1", **entry}]
+
+
+def test_steps_of_a_chain_read_as_a_line() -> None:
+    steps = [
+        {"protocol": "ANY", "port": 0, "flags": ["final"], "rules": 0},
+        {"protocol": "TCP", "port": 8080, "flags": ["allow", "final"], "rules": ["NetworkPolicy a/b egress[0]"]},
+        {"protocol": "TCP", "port": 8081, "flags": [], "rules": 0},
+    ]
+    assert fields({"steps": steps}) == (
+        "steps=ANY 0 final | TCP 8080 allow,final NetworkPolicy a/b egress[0] | TCP 8081"
+    )
