@@ -103,6 +103,9 @@ class Intake:
                 raise ObjectsRefused([Problem("", text_of(key), "", reason) for key in owned])
             outcome = await asyncio.to_thread(removal, self.intent, kept)
             outcome.warnings += otherkinds.warnings(given.passed_by)
+            outcome.changes += [
+                Change("deleted", key) for key in dict.fromkeys(named) if key not in kept and _is_node(key, nodes)
+            ]
             return self._commit(outcome, forget=nodes)
 
     def _commit(self, outcome: Admission, *, dry_run: bool = False, forget: tuple[str, ...] = ()) -> Outcome:

@@ -142,7 +142,8 @@ def test_a_node_that_joined_is_there_even_without_an_object(tmp_path: Path) -> N
         intake = Intake(store, CIDRS)
         store.put_node(StoredNode(name="node-a", key_hash="k", joined="t"))
         outcome = await intake.delete([("Node", "", "node-a")])
-        assert (outcome.revision, outcome.changes, outcome.forgotten) == (1, (), ("node-a",))
+        assert (outcome.revision, outcome.forgotten) == (1, ("node-a",))
+        assert [(change.verb, change.id) for change in outcome.changes] == [("deleted", ("Node", "", "node-a"))]
         assert store.nodes() == {}
         with pytest.raises(NoSuchThing, match="Node node-a"):
             await intake.delete([("Node", "", "node-a")])
