@@ -3,6 +3,8 @@
 A round changes something while connections are open, looks what became of them, then tries every pair of pods on
 every port, both families, TCP, UDP and HTTP, directly and through Services. What does not come out as the oracle
 says is kept in `problems`, with the seed and round that bring it back.
+
+Long because a round is one story: what changes, what is tried and what is expected belong together.
 """
 
 from __future__ import annotations

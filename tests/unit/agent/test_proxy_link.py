@@ -1,4 +1,7 @@
-"""The agent's side of the proxy, with workers that are played by the test."""
+"""The agent's side of the proxy, with workers that are played by the test.
+
+Long because the handing over of listeners has many ends, and all need the same played workers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Carrying out plans: full maps, failures, what is swept, what a restart takes over."""
+"""Carrying out plans: full maps, failures, what is swept, what a restart takes over.
+
+Long because every step of a plan is made to fail, and so is taking it back.
+"""
 
 from __future__ import annotations
 

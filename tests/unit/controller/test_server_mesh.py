@@ -1,4 +1,7 @@
-"""Agents over real TLS: join, hello, snapshot, delta, ack, nack, commands, flows; and everyone who is refused."""
+"""Agents over real TLS: join, hello, snapshot, delta, ack, nack, commands, flows; and everyone who is refused.
+
+Long because each of those goes through the same listening server.
+"""
 
 from __future__ import annotations
 

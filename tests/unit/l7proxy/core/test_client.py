@@ -1,3 +1,8 @@
+"""One client connection, fed with bytes.
+
+Long because it mirrors client.py, which is one state machine.
+"""
+
 from __future__ import annotations
 
 from dataclasses import replace
