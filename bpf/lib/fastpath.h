@@ -11,8 +11,6 @@
 #define PACKET_FOR_US 0			/* PACKET_HOST: forwarding takes nothing else */
 #define TOS_PRIORITY 0x1c		/* the bits that forwarding turns into a priority (ip_tos2prio) */
 #define ANY_MTU 576			/* what every link can carry (RFC 791) */
-#define FAMILY_V4 2
-#define FAMILY_V6 10
 #define IP4_TTL_OFFSET 8
 #define IP6_HOPS_OFFSET 7
 

@@ -15,6 +15,8 @@ enum fragment {
 	FRAGMENT_LATER = 2,
 };
 
+#define FAMILY_V4 2			/* AF_INET, AF_INET6 */
+#define FAMILY_V6 10
 #define TCP_FIN 1
 #define TCP_SYN 2
 #define TCP_RST 4

@@ -5,7 +5,6 @@
  * the packet's own addresses, where nobody listens. For what tc hands over at this moment the answer is the proxy;
  * everything else goes on as if this program did not exist.
  */
-#define FAMILY_INET6 10
 #define RECORD_FRESH_NS 1000000000ULL	/* tc wrote the record in the same softirq; older ones speak of the past */
 
 int sk_lookup(struct bpf_sk_lookup *ctx)
@@ -19,7 +18,7 @@ int sk_lookup(struct bpf_sk_lookup *ctx)
 
 	if (ctx->protocol != IPPROTO_TCP)
 		return SK_PASS;
-	if (ctx->family == FAMILY_INET6) {
+	if (ctx->family == FAMILY_V6) {
 		index = LISTENER_V6;
 		source[0] = ctx->remote_ip6[0];
 		source[1] = ctx->remote_ip6[1];

@@ -3,7 +3,6 @@
  * When a TCP socket of a pod connects, its source port is known at last: note which service the connection is for, so
  * that tc can put it into flow records and redirect records. Decides nothing.
  */
-#define FAMILY_INET 2
 
 int sock_ops(struct bpf_sock_ops *ctx)
 {
@@ -18,7 +17,7 @@ int sock_ops(struct bpf_sock_ops *ctx)
 	id = endpoint_by_netns(bpf_get_netns_cookie(ctx));
 	if (!id)
 		return 1;
-	if (ctx->family == FAMILY_INET) {
+	if (ctx->family == FAMILY_V4) {
 		mapped_addr(flow.saddr, ctx->local_ip4);
 		mapped_addr(flow.daddr, ctx->remote_ip4);
 	} else {
