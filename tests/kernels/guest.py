@@ -48,7 +48,7 @@ class Outcome:
 def run(
     kernel: Kernel, root: Path, command: str, *, scratch: Path, limit_s: float, show: Callable[[str], None]
 ) -> Outcome:
-    """Boot, run `command` with bash in /work as root, power off."""
+    """Boot, run `command` with bash in /weft as root, power off."""
     initrd = scratch / f"initrd-{kernel.series}.gz"
     _first_stage(kernel, command, initrd, scratch / f"initrd-{kernel.series}")
     results = scratch / f"results-{kernel.series}"

@@ -21,4 +21,4 @@ mount -t tmpfs tmpfs /root/run
 cp /command /root/run/command
 umount /dev /sys /proc
 # By this very process: the kernel looks for modprobe below the root of process 1.
-exec switch_root /root /usr/bin/bash /work/tests/kernels/session.sh
+exec switch_root /root /usr/bin/bash /weft/tests/kernels/session.sh

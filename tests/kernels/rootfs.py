@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-GUEST_PROJECT = "work"
+GUEST_PROJECT = "weft"
 GUEST_SITE = "usr/lib/python3/dist-packages"
 """Where Debian's interpreter looks by itself: programs that are started with an environment of their own find it."""
 

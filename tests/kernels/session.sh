@@ -10,8 +10,8 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t bpf bpf /sys/fs/bpf
 ip link set lo up
 
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PYTHONPATH=/work PYTHONDONTWRITEBYTECODE=1 TERM=dumb
-cd /work || echo "== problem no /work"
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PYTHONPATH=/weft PYTHONDONTWRITEBYTECODE=1 TERM=dumb
+cd /weft || echo "== problem no /weft"
 echo "== kernel $(uname -r)"
 bash /run/command < /dev/null
 echo "== exit $?"
