@@ -27,6 +27,8 @@ from tests.support.probes import begun, told_or_after
 
 MARKS = (0x10, 0x20, 0x30, 0xF0)
 ETH_P_IP, ETH_P_IPV6 = 0x0800, 0x86DD
+OWN_PORTS = 20000
+"""What an attack sends from begins here: below the ports that a kernel gives to real clients (32768 and up)."""
 
 
 def checksum(data: bytes) -> int:
@@ -38,7 +40,7 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def l4(protocol: int, source: str, target: str, port: int, *, flags: int = 2, sport: int = 41000) -> bytes:
+def l4(protocol: int, source: str, target: str, port: int, *, flags: int = 2, sport: int = OWN_PORTS) -> bytes:
     """A TCP header or a UDP datagram with the right checksum."""
     family = socket.AF_INET6 if ":" in target else socket.AF_INET
     ends = socket.inet_pton(family, source) + socket.inet_pton(family, target)
@@ -127,7 +129,7 @@ def spoof(victim: str, target: str, port: str, count: str) -> object:
     packets = []
     for number in range(int(count)):
         for protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
-            body = l4(protocol, victim, target, int(port), sport=42000 + number)
+            body = l4(protocol, victim, target, int(port), sport=OWN_PORTS + number)
             packets.append(
                 ipv6(victim, target, protocol, body) if ":" in target else ipv4(victim, target, protocol, body)
             )
@@ -147,7 +149,7 @@ def flags(target: str, port: str, count: str) -> object:
             source,
             target,
             socket.IPPROTO_TCP,
-            l4(socket.IPPROTO_TCP, source, target, int(port), flags=flag, sport=43000 + number),
+            l4(socket.IPPROTO_TCP, source, target, int(port), flags=flag, sport=OWN_PORTS + number),
         )
         for number in range(int(count))
         for flag in odd
