@@ -11,7 +11,6 @@ import pytest
 SMOKE = Path(__file__).with_name("smoke.py")
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("options", [[], ["--no-offload"]], ids=["offload", "no-offload"])
 def test_two_pods_a_node_and_the_world(options: list[str]) -> None:
     done = subprocess.run([sys.executable, str(SMOKE), *options], capture_output=True, text=True, check=False)

@@ -40,6 +40,7 @@ from mesh.model import (
     RuleRef,
 )
 from mesh.snapshot import PodEndpoint, ProxyView
+from tests.support.waiting import LONGEST_S
 
 T = TypeVar("T")
 
@@ -198,7 +199,7 @@ class Upstream:
             except OSError:
                 continue
         for thread in (self._accepting, *self._threads):
-            thread.join(5)
+            thread.join(LONGEST_S)
 
 
 def answering(response: bytes) -> Callable[[Upstream, socket.socket], None]:
@@ -229,6 +230,7 @@ class Proxy:
         facts: ConnectionFacts | None = FACTS,
         limits: Limits | None = None,
         access_log: Path | None = None,
+        drain_s: float = 2.0,
     ) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self._listening.getsockname()
@@ -237,14 +239,14 @@ class Proxy:
         self._config = ProxyConfig(
             agent_socket=Path("/nonexistent/proxy.sock"),
             access_log=str(access_log or ""),
-            drain_s=2.0,
+            drain_s=drain_s,
             limits=limits or Limits(),
         )
         self._view = now or ALLOW_ALL
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: uvloop.run(self._main()), daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(LONGEST_S)
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -263,7 +265,7 @@ class Proxy:
         async def run() -> T:
             return what()
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(LONGEST_S)
 
     def swap(self, now: ProxyView) -> None:
         self.call(lambda: self.worker.swapped(now))
@@ -275,13 +277,13 @@ class Proxy:
     def close(self) -> None:
         if self._thread.is_alive():
             self.stop()
-        self._thread.join(10)
+        self._thread.join(LONGEST_S)
         if self._thread.is_alive():
             raise AssertionError(f"the worker does not stop: {self.worker.clients}, {asyncio.all_tasks(self._loop)}")
 
     def connect(self) -> socket.socket:
         made = socket.create_connection(self.address)
-        made.settimeout(5)
+        made.settimeout(LONGEST_S)
         return made
 
     def exchange(self, data: bytes, *, finish: bool = True) -> bytes:

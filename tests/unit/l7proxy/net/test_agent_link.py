@@ -55,7 +55,7 @@ class Agent:
 
     async def accept(self) -> None:
         self._worker = (await asyncio.to_thread(self._listening.accept))[0]
-        self._worker.settimeout(5)
+        self._worker.settimeout(waiting.LONGEST_S)
         self._reader = FrameReader()
 
     async def hear(self) -> ProxyHello | ProxyAck | ProxyFlows:
@@ -103,7 +103,7 @@ def linked(tmp_path: Path, act: Callable[[Agent, AgentLink, Heard], Awaitable[No
         link = AgentLink(tmp_path / "proxy.sock", heard, lambda: held)
         following = asyncio.create_task(link.run())
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(waiting.LONGEST_S):
                 await act(agent, link, heard)
         finally:
             following.cancel()

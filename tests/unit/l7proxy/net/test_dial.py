@@ -38,10 +38,10 @@ def test_the_clients_address_and_the_mark_are_on_the_socket(
 
 
 def test_refused_connection_leaves_no_socket_open() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    with pytest.raises(ConnectionRefusedError):
-        asyncio.run(TransparentDialer(0x20).dial("127.0.0.1", "127.0.0.1", port))
+    with socket.socket() as deaf:  # keeps the port from everybody else, and does not listen
+        deaf.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectionRefusedError):
+            asyncio.run(TransparentDialer(0x20).dial("127.0.0.1", "127.0.0.1", deaf.getsockname()[1]))
 
 
 def test_reset_on_close_is_seen_as_a_reset() -> None:

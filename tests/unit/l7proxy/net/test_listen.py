@@ -8,9 +8,11 @@ import pytest
 
 from l7proxy.net import listen
 from l7proxy.net.listen import Listeners
+from tests.support.waiting import until
 
 
 async def settle() -> None:
+    """Time for what must not happen."""
     for _ in range(20):
         await asyncio.sleep(0.001)
 
@@ -26,7 +28,7 @@ def test_connections_are_accepted_between_start_and_stop() -> None:
         await settle()
         before = len(got)
         listeners.start()
-        await settle()
+        await until(lambda: len(got) == 1)
         during = len(got)
         listeners.stop()
         clients.append(socket.create_connection(address))
@@ -50,7 +52,7 @@ def test_new_sockets_take_over_while_accepting() -> None:
         address = second.getsockname()
         listeners.adopt([second])
         client = socket.create_connection(address)
-        await settle()
+        await until(lambda: len(got) == 1)
         names = listeners.names
         assert names == {address}
         assert listeners.descriptors == [second.fileno()]

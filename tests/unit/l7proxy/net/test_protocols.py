@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import asyncio
 import socket
-from typing import Any
+import time
 
 import pytest
 
-from tests.support.proxy import OK, Upstream, answering, proxied, read_until, statuses
+from tests.support.proxy import OK, Proxy, Upstream, answering, proxied, read_until, statuses
+from tests.support.waiting import eventually
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -45,6 +45,15 @@ def test_large_bodies_arrive_whole_both_ways(size: int) -> None:
         assert upstream.all.endswith(body)
 
 
+def paused(proxy: Proxy) -> bool:
+    """The upstream connection is not read from: its client is full."""
+    return proxy.call(lambda: [one.pipe.is_reading() for one in proxy.worker._running_pool()._open_now]) == [False]
+
+
+def waiting(proxy: Proxy) -> int:
+    return proxy.call(lambda: sum(client.waiting_bytes() for client in proxy.worker.clients))
+
+
 def test_a_reader_that_stops_does_not_fill_the_proxy() -> None:
     body = b"x" * 40_000_000
 
@@ -57,16 +66,10 @@ def test_a_reader_that_stops_does_not_fill_the_proxy() -> None:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         made.sendall(GET)
         read_until(made, b"\r\n\r\n")
-        held = [0]
-
-        async def largest() -> None:
-            for _ in range(20):
-                await asyncio.sleep(0.01)
-                pipes: list[Any] = [client.pipe for client in proxy.worker.clients]
-                held.extend(pipe.get_write_buffer_size() for pipe in pipes)
-
-        asyncio.run_coroutine_threadsafe(largest(), proxy._loop).result(10)
-        assert 0 < max(held) < 2_000_000
+        eventually(lambda: paused(proxy), bool)
+        for _ in range(20):
+            assert waiting(proxy) < 2_000_000
+            time.sleep(0.01)
 
 
 def test_upstream_that_resets_gives_502() -> None:
