@@ -132,7 +132,7 @@ class FakeDatapath:
         self.fast_path: tuple[float, list[int]] = (0, [])
         """As open_fast_path was last told."""
         self._cold = cold
-        self._event_read, self._event_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._pipe: tuple[int, int] | None = None
 
     def ensure_loaded(self) -> bool:
         was_cold, self._cold = self._cold, False
@@ -178,12 +178,18 @@ class FakeDatapath:
         return lost + sorted(self.broken)
 
     def event_fd(self) -> int:
-        return self._event_read
+        return self._event_pipe()[0]
+
+    def _event_pipe(self) -> tuple[int, int]:
+        """Both ends, made when somebody asks for one: of many hundred fakes few are listened to."""
+        if self._pipe is None:
+            self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        return self._pipe
 
     def announce(self, event: FlowEvent) -> None:
         """For tests: an event comes out of the kernel."""
         self.events.append(event)
-        os.write(self._event_write, b"x")
+        os.write(self._event_pipe()[1], b"x")
 
     def read_events(self, take: Callable[[FlowEvent], None], *, limit: int) -> int:
         taken = 0
@@ -192,7 +198,7 @@ class FakeDatapath:
             taken += 1
         if not self.events:
             try:
-                os.read(self._event_read, 65536)
+                os.read(self._event_pipe()[0], 65536)
             except BlockingIOError:
                 return taken
         return taken
@@ -214,9 +220,10 @@ class FakeDatapath:
         self.uninstalled = True
 
     def close(self) -> None:
-        """Give the pipe back."""
-        os.close(self._event_read)
-        os.close(self._event_write)
+        """Give the pipe back, if there is one."""
+        for descriptor in self._pipe or ():
+            os.close(descriptor)
+        self._pipe = None
 
     def _heal(self, ifindex: int) -> None:
         self.broken = {text for text in self.broken if f"ifindex {ifindex}" not in text}

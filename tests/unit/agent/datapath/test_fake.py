@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 from collections.abc import Iterator
 
@@ -40,6 +41,12 @@ def test_missing_hooks_are_named_until_they_are_attached(datapath: FakeDatapath)
     assert len(datapath.hooks_missing(pods=[4], uplinks=[9])) == 1
     datapath.attach_pod(4)
     assert datapath.hooks_missing(pods=[4], uplinks=[9]) == []
+
+
+def test_a_fake_that_nobody_listens_to_takes_no_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests make hundreds of them, and few give theirs back."""
+    monkeypatch.setattr(os, "pipe2", lambda flags: pytest.fail("descriptors were taken"))
+    FakeDatapath().close()
 
 
 def test_events_are_announced_by_a_descriptor(datapath: FakeDatapath) -> None:
