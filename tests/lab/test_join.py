@@ -25,6 +25,7 @@ from controller.ca.authority import Authority, KeyAndCertificate
 from tests.support import controlplane, machine
 from tests.support.controlplane import ControllerProcess
 from tests.support.nodeclient import NodeClient, join
+from tests.support.ports import free_port
 
 LOOPBACK = ip_address("127.0.0.1")
 
@@ -120,7 +121,7 @@ def impostor(folder: Path, identity: KeyAndCertificate, chain: Sequence[bytes]) 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "chain.pem", folder / "key.pem")
     context.set_alpn_protocols(["h2"])
-    first = controlplane.free_ports(2)
+    first = free_port(2)
     found = Impostor(port=first)
     listener = socket.create_server(("127.0.0.1", first + 1))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,19 +13,8 @@ from typing import Any
 
 from tests.support import machine
 from tests.support.cluster import ROOT, Outcome
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
-
-
-def free_ports(count: int) -> int:
-    """The first of `count` neighbouring ports that nobody listens on."""
-    for first in range(17_000 + os.getpid() % 1000, 20_000, count):
-        try:
-            for port in range(first, first + count):
-                socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return first
-    raise AssertionError("no free ports on 127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +58,7 @@ class ControllerProcess:
 @contextmanager
 def controller(folder: Path, how: Sequence[str] = ()) -> Iterator[ControllerProcess]:
     """Started as on `machine`, ready inside the block, gone after it."""
-    port = free_ports(3)
+    port = free_port(3)
     command = [
         *how, sys.executable, "-m", "controller", "--state", str(folder / "state"),
         "--listen", f"127.0.0.1:{port}", "--admin-socket", str(folder / "admin.sock"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +13,15 @@ import pytest
 from agent import listeners
 from agent.errors import AgentError, ListenerTaken
 from agent.listeners import Listeners, adopt, create, reset_queued
+from tests.support.ports import free_port
+from tests.support.waiting import LONGEST_S
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listeners]:
     monkeypatch.setattr(listeners, "_IP_TRANSPARENT", socket.IP_TTL)
     monkeypatch.setattr(listeners, "_IPV6_TRANSPARENT", socket.IPV6_UNICAST_HOPS)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    held = create(port)
+    held = create(free_port())
     yield held
     held.close()
 
@@ -70,6 +70,7 @@ def test_anything_else_that_is_handed_over_is_refused_and_closed(made: Listeners
 
 def test_what_waits_for_a_proxy_that_stays_away_is_reset(made: Listeners) -> None:
     with socket.create_connection(made.v4.getsockname()[:2]) as client:
+        assert select.select([made.v4], [], [], LONGEST_S)[0]  # it has arrived
         assert reset_queued(made) == 1
         with pytest.raises(ConnectionResetError):
             client.recv(1)

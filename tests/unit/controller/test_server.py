@@ -20,22 +20,11 @@ import pytest
 
 from mesh.api import mesh_pb2 as pb
 from mesh.api import mesh_pb2_grpc
+from tests.support.ports import free_port
+from tests.support.waiting import LONGEST_S
 from tests.unit.controller.running import running
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def free_ports() -> int:
-    """A port that is free, and so is the one above."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
 
 
 def command(folder: Path, port: int) -> list[str]:
@@ -57,7 +46,7 @@ def process(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     """A controller that answers on its socket."""
     started = subprocess.Popen(command(folder, port), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LONGEST_S
         while True:
             with grpc.insecure_channel(f"unix:{folder}/run/admin.sock") as channel:
                 try:
@@ -75,18 +64,22 @@ def process(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
             started.stderr.close()
 
 
+def run_to_its_end(folder: Path, port: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(folder, port), cwd=ROOT, capture_output=True, text=True, timeout=LONGEST_S)
+
+
 def handshake(port: int, version: ssl.TLSVersion) -> str | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = context.maximum_version = version
     context.set_alpn_protocols(["h2"])
-    with socket.create_connection(("127.0.0.1", port), 5) as plain, context.wrap_socket(plain) as secured:
+    with socket.create_connection(("127.0.0.1", port), LONGEST_S) as plain, context.wrap_socket(plain) as secured:
         return secured.version()
 
 
 def test_the_process_speaks_tls_1_3_only_survives_kill_and_ends_on_a_signal(tmp_path: Path) -> None:
-    port = free_ports()
+    port = free_port(2)
     with process(tmp_path, port) as first:
         for listening in (port, port + 1):
             assert handshake(listening, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
@@ -95,7 +88,7 @@ def test_the_process_speaks_tls_1_3_only_survives_kill_and_ends_on_a_signal(tmp_
         admin_socket = tmp_path / "run" / "admin.sock"
         assert oct(admin_socket.stat().st_mode & 0o777) == "0o600"
         assert oct((tmp_path / "run").stat().st_mode & 0o777) == "0o700"
-        second = subprocess.run(command(tmp_path, port), cwd=ROOT, capture_output=True, text=True, timeout=20)
+        second = run_to_its_end(tmp_path, port)
         assert (second.returncode, "another controller holds it" in second.stderr) == (1, True)
         first.kill()
         first.wait()
@@ -103,16 +96,16 @@ def test_the_process_speaks_tls_1_3_only_survives_kill_and_ends_on_a_signal(tmp_
     assert admin_socket.is_socket()
     with process(tmp_path, port) as third:
         third.send_signal(signal.SIGTERM)
-        _, log = third.communicate(timeout=20)
+        _, log = third.communicate(timeout=LONGEST_S)
         assert third.returncode == 0, log
         assert not admin_socket.exists()
         assert "Traceback" not in log
 
 
 def test_ports_are_not_shared(tmp_path: Path) -> None:
-    port = free_ports()
+    port = free_port(2)
     with process(tmp_path, port):
-        other = subprocess.run(command(tmp_path / "other", port), cwd=ROOT, capture_output=True, text=True, timeout=20)
+        other = run_to_its_end(tmp_path / "other", port)
     assert other.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in other.stderr
 
