@@ -22,9 +22,9 @@ from controller.config import ControllerConfig, Listen
 from mesh.api import codec, features, mesh_pb2_grpc
 from mesh.api import mesh_pb2 as pb
 from mesh.snapshot import Delta, NodeSnapshot
+from tests.support.waiting import LONGEST_S
 
 OPTIONS = (("grpc.ssl_target_name_override", "weft-controller"), ("grpc.enable_http_proxy", 0))
-PATIENCE_S = 10.0
 
 
 class NodeKey:
@@ -63,7 +63,7 @@ class Agent:
 
     async def hear(self) -> pb.FromController | None:
         """The next message; None at the end of the stream."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(LONGEST_S):
             message = await self.call.read()
         return None if message is grpc.aio.EOF else message
 
@@ -88,11 +88,11 @@ class Running:
     async def apply(self, text: str, *, status: bool = False, dry_run: bool = False) -> pb.ApplyReply:
         document = pb.Document(file="test.yaml", text=text)
         request = pb.ApplyRequest(documents=[document], status=status, dry_run=dry_run)
-        reply: pb.ApplyReply = await self.admin.Apply(request, timeout=PATIENCE_S)
+        reply: pb.ApplyReply = await self.admin.Apply(request, timeout=LONGEST_S)
         return reply
 
     async def status(self) -> dict[str, Any]:
-        return dict(json.loads((await self.admin.Status(pb.StatusRequest(), timeout=PATIENCE_S)).json))
+        return dict(json.loads((await self.admin.Status(pb.StatusRequest(), timeout=LONGEST_S)).json))
 
     async def served(self) -> None:
         """Until nodes are served from the newest revision."""
@@ -104,7 +104,7 @@ class Running:
 
     async def token(self, node: str = "", uses: int = 0) -> str:
         """NAME.SECRET of a new token."""
-        reply = await self.admin.CreateToken(pb.CreateTokenRequest(node=node, uses=uses), timeout=PATIENCE_S)
+        reply = await self.admin.CreateToken(pb.CreateTokenRequest(node=node, uses=uses), timeout=LONGEST_S)
         return str(reply.token).rpartition(".")[0]
 
     async def join(self, node: NodeKey, token: str, *, name: str = "") -> NodeKey:
@@ -113,7 +113,7 @@ class Running:
         target = f"127.0.0.1:{self.controller.servers.join_port}"
         async with grpc.aio.secure_channel(target, credentials, options=OPTIONS) as channel:
             request = pb.JoinRequest(node=name or node.name, token=token, csr=node.csr)
-            reply = await mesh_pb2_grpc.MeshStub(channel).Join(request, timeout=PATIENCE_S)
+            reply = await mesh_pb2_grpc.MeshStub(channel).Join(request, timeout=LONGEST_S)
         node.certificate = reply.certificate
         return node
 
@@ -141,7 +141,7 @@ class Running:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait for what another task is about to do."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(LONGEST_S):
         while not await condition():  # noqa: ASYNC110 # the progress of another process's task has no event
             await asyncio.sleep(0.005)
 
@@ -159,7 +159,7 @@ async def running(folder: Path, **settings: Any) -> AsyncIterator[Running]:
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(controller.run(stop, started))
         waiting = tasks.create_task(started.wait())
-        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE_S)
+        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED, timeout=LONGEST_S)
         if task.done():
             waiting.cancel()
             await task

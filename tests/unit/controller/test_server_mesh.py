@@ -8,12 +8,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import grpc
 import grpc.aio
 import pytest
 
+from controller import app
+from controller.server_mesh import MeshParts
 from mesh.api import codec
 from mesh.api import mesh_pb2 as pb
 from mesh.model import Direction, FlowRecord, Layer, Party, Protocol, Verdict
@@ -419,12 +423,19 @@ def test_a_nodes_word_about_itself_is_shown(tmp_path: Path) -> None:
     play(tmp_path, script)
 
 
-def test_the_stream_ends_with_the_certificate(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with running(tmp_path, node_certificate_s=1) as controller:
-            node = await controller.join(NodeKey("n1"), await controller.token())
-            async with controller.agent(node) as agent:
-                await agent.snapshot()
-                assert "the node's certificate has expired; renew it" in await agent.expect("refused")
+def test_the_stream_ends_with_the_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the controller's clock, which is put forward once the node has joined: TLS still takes the certificate."""
+    forward = timedelta()
+    monkeypatch.setattr(app, "MeshParts", partial(MeshParts, now=lambda: datetime.now(UTC) + forward))
 
-    asyncio.run(main())
+    async def script(controller: Running) -> None:
+        nonlocal forward
+        node = await controller.join(NodeKey("n1"), await controller.token())
+        forward = timedelta(seconds=controller.controller.config.node_certificate_s - 0.5)
+        async with controller.agent(node) as agent:
+            while (message := await agent.hear()) is not None and message.WhichOneof("message") != "refused":
+                pass
+            assert message is not None
+            assert "the node's certificate has expired; renew it" in message.refused
+
+    play(tmp_path, script)

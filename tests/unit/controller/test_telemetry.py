@@ -36,7 +36,7 @@ def filled() -> Telemetry:
 def page(telemetry: Telemetry) -> str:
     server = telemetry.serve(ANYWHERE)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=60) as answer:
             return str(answer.read().decode())
     finally:
         server.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.processes import Launch, Process, last_lines, plain_environment, python_environment
+from tests.support.waiting import LONGEST_S
 from tests.unit.lab.waiting import until
 
 
@@ -35,15 +36,15 @@ def test_two_may_wait_for_the_same_end(tmp_path: Path) -> None:
 
 
 def test_stopping_asks_first_and_then_insists(tmp_path: Path) -> None:
-    async def run(script: str) -> int | None:
+    async def run(script: str, grace_s: float) -> int | None:
         process = Process(launch(tmp_path, "sh", "-c", script))
         await until(lambda: "ready" in last_lines(tmp_path / "log"))
-        await process.stop(0.3)
+        await process.stop(grace_s)
         return process.exit_code
 
-    assert asyncio.run(run("trap 'exit 5' TERM; echo ready; sleep 60 & wait")) == 5
+    assert asyncio.run(run("trap 'exit 5' TERM; echo ready; sleep 60 & wait", LONGEST_S)) == 5
     (tmp_path / "log").unlink()
-    assert asyncio.run(run("trap '' TERM; echo ready; sleep 60")) == 128 + signal.SIGKILL
+    assert asyncio.run(run("trap '' TERM; echo ready; sleep 60", 0.3)) == 128 + signal.SIGKILL
 
 
 def test_children_are_found(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from tests.support.waiting import LONGEST_S
+
 T = TypeVar("T")
 
 
 async def until(condition: Callable[[], T]) -> T:
-    """The first true answer; TimeoutError after five seconds."""
-    async with asyncio.timeout(5):
+    """The first true answer; TimeoutError after `LONGEST_S`."""
+    async with asyncio.timeout(LONGEST_S):
         while True:
             if found := condition():
                 return found
