@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -40,7 +41,11 @@ def weft_alone() -> Weft:
 
 
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WEFT_LAB", "WEFT_CONTROLLER", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TZ", "UTC")
+def plain_environment() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("WEFT_LAB", "WEFT_CONTROLLER", "NO_COLOR"):
+            patch.delenv(name, raising=False)
+        patch.setenv("TZ", "UTC")
+        time.tzset()  # the C library looks at TZ when it is told to
+        yield
+    time.tzset()
