@@ -22,6 +22,7 @@ from agent.errors import ConfigRefused
 from agent.files import mark_outrun, save_snapshot
 from mesh.layouts import CONFIG_PROXY_UP
 from tests.support import nodes
+from tests.support.waiting import LONGEST_S
 
 SNAPSHOT = nodes.snapshot(
     pods=[nodes.pod("a", "10.9.0.1", 300, "a")],
@@ -72,7 +73,7 @@ def run(tmp_path: Path, datapath: FakeDatapath) -> dict[str, Any]:
     async def story() -> dict[str, Any]:
         machine = Machine(datapath=datapath, cold=False, destroy=lambda *_: False, checks=list)
         running = asyncio.ensure_future(App(config(tmp_path), machine).run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONGEST_S):
             while not (tmp_path / "agent.sock").exists():
                 assert not running.done(), running
                 await asyncio.sleep(0.005)

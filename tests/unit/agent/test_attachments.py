@@ -19,11 +19,11 @@ from agent.errors import AgentError, EndpointRefused
 from agent.state import receive
 from agent.sync import Connection
 from mesh.snapshot import Delta, NodeSnapshot, diff
-from tests.support.waiting import until
+from tests.support.waiting import LONGEST_S, until
 from tests.unit.agent.test_enforcer import SNAPSHOT, made
 from tests.unit.agent.test_node import with_b
 
-ADD = {"namespace": "shop", "pod": "b", "netns": "/run/netns/b", "ifname": "eth0", "host_ifname": "veth-b", "wait_s": 5}
+ADD = {"namespace": "shop", "pod": "b", "netns": "/run/netns/b", "ifname": "eth0", "host_ifname": "veth-b"}
 
 
 @pytest.fixture
@@ -97,8 +97,12 @@ def test_add_that_waits_in_vain_says_whom_it_waits_for(tmp_path: Path, writer: T
     async def story() -> None:
         pods, enforcer, _ = attachments_on(tmp_path, writer, Connection(error="connection refused"))
         await told(enforcer, SNAPSHOT)
+        patient = asyncio.ensure_future(pods.add(ADD))
+        await until(lambda: "shop/b" in enforcer.state.local)
         with pytest.raises(EndpointRefused, match=r"denied everything: the controller is away \(connection refused\)"):
             await pods.add({**ADD, "wait_s": 0.05})
+        patient.cancel()
+        await asyncio.gather(patient, return_exceptions=True)
 
     asyncio.run(story())
 
@@ -110,7 +114,7 @@ def test_add_that_nothing_came_of_does_not_say_that_the_pod_is_denied(
         pods, enforcer, datapath = attachments_on(tmp_path, writer)
         with pytest.raises(EndpointRefused, match=r"not attached, so nothing is denied: the controller is away"):
             await pods.add({**ADD, "wait_s": 0})
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(LONGEST_S):
             await enforcer.unbroken.ended()  # and nothing is left that the agent's end would wait for
         await told(enforcer, SNAPSHOT)
         assert ("tc_from_pod", 12) not in datapath.attached

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ def test_a_connection_goes_on_after_an_error_and_ends_after_a_line_too_long(tmp_
         await until(path.exists)
         reader, writer = await asyncio.open_unix_connection(str(path))
         writer.write(b'{"call": "refuse"}\n{"call": "echo", "word": 1}\n' + b"x" * (LINE_BYTES + 10) + b"\n")
-        lines = [await reader.readline() for _ in range(4)]
+        lines = [await reader.readline() for _ in range(3)]
+        with suppress(ConnectionResetError):  # where the end of the line was not read any more
+            assert await reader.readline() == b""
         writer.close()
         assert path.stat().st_mode & 0o777 == 0o600
         server.cancel()
@@ -59,11 +62,10 @@ def test_a_connection_goes_on_after_an_error_and_ends_after_a_line_too_long(tmp_
         assert not path.exists()
         return lines
 
-    first, second, third, end = asyncio.run(story())
+    first, second, third = asyncio.run(story())
     assert json.loads(first) == {"error": "no such pod"}
     assert json.loads(second) == {"result": 1}
     assert "at most" in json.loads(third)["error"]
-    assert end == b""
 
 
 @pytest.mark.parametrize("value", [None, 3, "", "x" * 20, "a\0b"])

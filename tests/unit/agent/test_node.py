@@ -26,7 +26,7 @@ from agent.sync import Connection
 from mesh.model import Revision
 from mesh.snapshot import diff
 from tests.support import nodes
-from tests.support.waiting import until
+from tests.support.waiting import LONGEST_S, until
 from tests.unit.agent.test_enforcer import SNAPSHOT, made
 
 
@@ -70,7 +70,7 @@ def test_news_that_nobody_waits_for_any_more_come_into_force_whole(tmp_path: Pat
 
         def slow(entries: Any) -> None:
             entered.set()
-            go_on.wait(5)
+            go_on.wait(LONGEST_S)
             working(entries)
 
         table.put_many = slow
@@ -108,7 +108,7 @@ def test_news_left_half_way_end_before_the_next_begin(tmp_path: Path, writer: Th
 
         def failing(entries: Any) -> None:
             entered.set()
-            go_on.wait(5)
+            go_on.wait(LONGEST_S)
             table.put_many = seen
             raise DatapathError("no memory")
 

@@ -19,6 +19,7 @@ from mesh.api import mesh_pb2 as pb
 from mesh.model import FlowRecord
 from mesh.snapshot import Delta, NodeSnapshot, diff
 from tests.support import nodes
+from tests.support.waiting import LONGEST_S, until
 from tests.unit.agent.test_flows import EVENT, names, record
 
 ONE = nodes.snapshot(revision=1)
@@ -91,7 +92,7 @@ class Controller(mesh_pb2_grpc.MeshServicer):
 
     async def next(self, kind: str) -> Any:
         """The next message of a kind; status reports come in between."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONGEST_S):
             while True:
                 message = await self.came.get()
                 if message.WhichOneof("message") == kind:
@@ -119,7 +120,7 @@ def play(
         await server.start()
 
         sync = Sync("node-1", f"127.0.0.1:{port}", played, no_credentials, connection=Connection(), pause=pause)
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", (("grpc.enable_http_proxy", 0),)) as channel:
             stream = asyncio.ensure_future(sync.converse(channel))
             try:
                 await story(controller, played, stream)
@@ -180,10 +181,10 @@ def test_an_acknowledgement_waits_for_the_proxy() -> None:
     async def story(controller: Controller, node: Node, stream: asyncio.Task[None]) -> None:
         node.proxy.clear()
         await controller.send.put(snapshot_message(ONE))
+        await until(lambda: node.caught_up_at == [1])
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await controller.next("ack")
-        assert node.caught_up_at == [1]
         node.proxy.set()
         assert (await controller.next("ack")).revision == 1
 
