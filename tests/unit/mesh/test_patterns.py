@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from mesh.patterns import MAX_PATTERN_BYTES, PatternRefused, compile_pattern
@@ -33,6 +31,5 @@ def test_text_off_the_wire_never_raises() -> None:
 
 
 def test_a_pattern_that_backtracks_elsewhere_is_linear_here() -> None:
-    started = time.process_time()
+    """Where it is not, this does not end."""
     assert not compile_pattern("(a*)*b").fullmatch("a" * 50_000)
-    assert time.process_time() - started < 1
