@@ -219,9 +219,10 @@ class TestIntoThePod:
         opened(fast)
         fast.datapath.open_fast_path(0, [uplink])
         self.normal(fast, uplink, back())
-        fast.datapath.open_fast_path(0.2, [uplink])
+        fast.datapath.open_fast_path(FOREVER_S, [uplink])
         assert sent(fast, "tc_from_net", back(), uplink)[0] == TC_REDIRECT
-        time.sleep(0.3)
+        fast.datapath.open_fast_path(0.01, [uplink])
+        time.sleep(0.02)
         self.normal(fast, uplink, back())  # nobody renewed it
 
     def test_so_does_a_flow_whose_policy_moved_on(self, fast: Bench, uplink: int) -> None:

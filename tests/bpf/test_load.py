@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from agent.datapath.programs import ALL_PROGRAMS, CGROUP_PROGRAMS, pin_folder
 from agent.datapath.tables import IpcacheEntry, IpcacheKey
 from mesh import layouts
 from tests.bpf import programs
+from tests.support.waiting import eventually
 
 INSTANCE = "test-load"
 MAPS = pin_folder("/sys/fs/bpf", INSTANCE) / "maps"
@@ -135,18 +135,12 @@ def test_socket_hooks_hang_on_links_that_are_updated_in_place(datapath: KernelDa
         assert missing(datapath, "cgroup") == []
     finally:
         cgroup.rmdir()
-    until(lambda: len(missing(datapath, "cgroup is gone")) == len(CGROUP_PROGRAMS))  # links go a little later
+    # links go a little later
+    eventually(lambda: missing(datapath, "cgroup is gone"), lambda gone: len(gone) == len(CGROUP_PROGRAMS))
 
 
 def missing(datapath: KernelDatapath, text: str) -> list[str]:
     return [hook for hook in datapath.hooks_missing(pods=[], uplinks=[]) if text in hook]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_the_lookup_of_listeners_hangs_on_the_nodes_namespace(datapath: KernelDatapath) -> None:
@@ -169,7 +163,7 @@ def test_the_lookup_of_listeners_hangs_on_the_nodes_namespace(datapath: KernelDa
     thread.join()
     where = "the node's network namespace"
     assert seen == [[f"sk_lookup on {where}"], [], [], [f"sk_lookup: another version hangs on {where}"], []]
-    until(lambda: missing(datapath, "sk_lookup") == [f"sk_lookup: {where} is gone"])
+    eventually(lambda: missing(datapath, "sk_lookup"), lambda told: told == [f"sk_lookup: {where} is gone"])
 
 
 def test_the_redirect_map_is_handed_out_read_only(datapath: KernelDatapath) -> None:

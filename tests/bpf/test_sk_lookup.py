@@ -61,14 +61,23 @@ def ask(bench: Bench, version: int, *, protocol: int = TCP) -> tuple[int, int]:
     return run.retval, struct.unpack_from("=Q", run.context)[0]
 
 
+def ask_with_a_fresh_record(bench: Bench, version: int, *, protocol: int = TCP) -> tuple[int, int]:
+    """Once more where this process was held up so long that the record was none of this moment any more."""
+    while True:
+        began = time.monotonic()
+        record(bench, version)
+        answer = ask(bench, version, protocol=protocol)
+        if time.monotonic() - began < 0.9:
+            return answer
+
+
 def cookie(listener: socket.socket) -> int:
     return int(struct.unpack("=Q", listener.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8))[0])
 
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_fresh_record_leads_to_the_proxy(bench: Bench, listeners: Listeners, version: int) -> None:
-    record(bench, version)
-    assert ask(bench, version) == (PASS, cookie(listeners[version]))
+    assert ask_with_a_fresh_record(bench, version) == (PASS, cookie(listeners[version]))
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -78,25 +87,22 @@ def test_everything_else_is_left_alone(bench: Bench, listeners: Listeners, versi
     assert ask(bench, version) == (PASS, 0)
     record(bench, version, age_s=1.5)
     assert ask(bench, version) == (PASS, 0), "a record of the past"
-    record(bench, version)
-    assert ask(bench, version, protocol=UDP) == (PASS, 0)
+    assert ask_with_a_fresh_record(bench, version, protocol=UDP) == (PASS, 0)
 
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_without_the_proxys_listener_nobody_gets_it(bench: Bench, listeners: Listeners, version: int) -> None:
     for one in listeners.values():
         one.close()
-    record(bench, version)
-    assert ask(bench, version) == (DROP, 0)
+    assert ask_with_a_fresh_record(bench, version) == (DROP, 0)
 
 
 def test_listeners_are_replaced_and_can_be_offered_twice(bench: Bench, listeners: Listeners) -> None:
     bench.datapath.offer_listeners(listeners[4], listeners[6])
-    record(bench, 4)
-    assert ask(bench, 4) == (PASS, cookie(listeners[4]))
+    assert ask_with_a_fresh_record(bench, 4) == (PASS, cookie(listeners[4]))
     with socket.create_server(("127.0.0.1", 0)) as other:
         bench.datapath.offer_listeners(other, listeners[6])
-        assert ask(bench, 4) == (PASS, cookie(other))
+        assert ask_with_a_fresh_record(bench, 4) == (PASS, cookie(other))
 
 
 @pytest.mark.parametrize("version", [4, 6])

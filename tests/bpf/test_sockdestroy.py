@@ -13,6 +13,7 @@ import pytest
 
 from agent.datapath import sockdestroy
 from tests.bpf.programs import TCP, UDP, Bench
+from tests.support.waiting import LONGEST_S
 
 FORMS = {"IPv4": ("127.0.0.1", "127.0.0.1"), "IPv6": ("::1", "::1"), "v4-mapped": ("::", "127.0.0.1")}
 
@@ -31,7 +32,7 @@ def opened() -> Iterator[ExitStack]:
 
 def server(opened: ExitStack, bound: str, kind: int) -> socket.socket:
     made = opened.enter_context(socket.socket(socket.AF_INET6 if ":" in bound else socket.AF_INET, kind))
-    made.settimeout(2)
+    made.settimeout(LONGEST_S)
     made.bind((bound, 0))
     if kind == socket.SOCK_STREAM:
         made.listen()
@@ -40,7 +41,7 @@ def server(opened: ExitStack, bound: str, kind: int) -> socket.socket:
 
 def client(opened: ExitStack, host: str, port: int, kind: int) -> socket.socket:
     made = opened.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind))
-    made.settimeout(2)
+    made.settimeout(LONGEST_S)
     made.connect((host, port))
     return made
 
