@@ -267,6 +267,10 @@ class Proxy:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(LONGEST_S)
 
+    def waiting_bytes(self) -> int:
+        """What it holds for readers that are slow."""
+        return self.call(lambda: sum(client.waiting_bytes() for client in self.worker.clients))
+
     def swap(self, now: ProxyView) -> None:
         self.call(lambda: self.worker.swapped(now))
 

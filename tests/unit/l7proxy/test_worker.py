@@ -126,7 +126,7 @@ def test_a_client_that_reads_nothing_is_reset_before_it_fills_the_memory() -> No
         for made in opened:
             made.sendall(GET)
         until(lambda: proxy.worker.counters.refused.get("not-reading", 0) > 0)
-        until(lambda: sum(client.waiting_bytes() for client in list(proxy.worker.clients)) <= limits.client_bytes)
+        until(lambda: proxy.waiting_bytes() <= limits.client_bytes)
         until(lambda: sum(map(was_reset, opened)) == proxy.worker.counters.refused["not-reading"])
         for made in opened:
             made.close()
