@@ -8,6 +8,7 @@ jittered pause. The only user of gRPC in the running agent.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
@@ -29,6 +30,9 @@ from mesh.snapshot import Delta, NodeSnapshot
 
 log = logging.getLogger("sync")
 
+Out = asyncio.Queue[pb.FromAgent | None]
+"""What goes to the controller; None is the end of it."""
+
 SERVER_NAME = "weft-controller"
 LARGEST_MESSAGE = 64 << 20
 NEWS_LIMIT = 64
@@ -39,6 +43,8 @@ STATUS_EVERY_S = 3.0
 STATUS_LOOK_S = 0.2
 COMMAND_S = 20.0
 RETRY_S = 1.0
+LEAVE_S = 1.0
+"""How long a controller may take to hear the last words of a stream."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 
@@ -106,6 +112,8 @@ class Sync:
         self._credentials = credentials
         self._pause = pause
         self.connection = connection
+        self._leaving = ""
+        """Why this end has said its last word."""
 
     async def run(self) -> None:
         """Hold a stream open until cancelled."""
@@ -150,14 +158,15 @@ class Sync:
             node=self._name, version=features.VERSION, features=features.FEATURES, revision=self._node.revision()
         )
         await call.write(pb.FromAgent(hello=hello))
-        out: asyncio.Queue[pb.FromAgent] = asyncio.Queue(OUT_LIMIT)
+        out: Out = asyncio.Queue(OUT_LIMIT)
+        self._leaving = ""
         news: asyncio.Queue[NodeSnapshot | Delta] = asyncio.Queue(NEWS_LIMIT)
         commands: asyncio.Queue[pb.Command] = asyncio.Queue(OUT_LIMIT)
         ended: BaseExceptionGroup[BaseException] | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write(call, out), name="sync-write")
-                tasks.create_task(self._enforce(news, out), name="sync-enforce")
+                tasks.create_task(self._enforce(call, news, out), name="sync-enforce")
                 tasks.create_task(self._commands(commands, out), name="sync-commands")
                 tasks.create_task(self._report(out), name="sync-status")
                 tasks.create_task(self._flows(out), name="sync-flows")
@@ -175,12 +184,13 @@ class Sync:
         call: Any,
         news: asyncio.Queue[NodeSnapshot | Delta],
         commands: asyncio.Queue[pb.Command],
-        out: asyncio.Queue[pb.FromAgent],
+        out: Out,
     ) -> None:
         while True:
             message = await call.read()
             if not isinstance(message, pb.FromController):
-                raise StreamEnded(f"the controller ended the stream ({(await call.details()) or 'no reason given'})")
+                theirs = f"the controller ended the stream ({(await call.details()) or 'no reason given'})"
+                raise StreamEnded(self._leaving or theirs)
             kind = message.WhichOneof("message")
             if kind == "welcome":
                 objection = features.objection(message.welcome.version, message.welcome.features)
@@ -200,9 +210,7 @@ class Sync:
             elif kind in ("snapshot", "delta"):
                 await self._receive(kind, message, news, out)
 
-    async def _receive(
-        self, kind: str, message: Any, news: asyncio.Queue[NodeSnapshot | Delta], out: asyncio.Queue[pb.FromAgent]
-    ) -> None:
+    async def _receive(self, kind: str, message: Any, news: asyncio.Queue[NodeSnapshot | Delta], out: Out) -> None:
         try:
             if kind == "snapshot":
                 await news.put(codec.snapshot_from_pb(message.snapshot))
@@ -212,12 +220,12 @@ class Sync:
             revision = message.snapshot.revision if kind == "snapshot" else message.delta.revision
             await self._refuse(revision, str(error), out)
 
-    async def _refuse(self, revision: int, why: str, out: asyncio.Queue[pb.FromAgent]) -> None:
+    async def _refuse(self, revision: int, why: str, out: Out) -> None:
         """What was in force stays; the controller goes on from there with its next revision."""
         log.error(line("revision refused", revision=revision, why=why))
         await out.put(pb.FromAgent(nack=pb.Nack(revision=revision, reason=why)))
 
-    async def _enforce(self, news: asyncio.Queue[NodeSnapshot | Delta], out: asyncio.Queue[pb.FromAgent]) -> None:
+    async def _enforce(self, call: Any, news: asyncio.Queue[NodeSnapshot | Delta], out: Out) -> None:
         """In order; what has queued up meanwhile is enforced in one go and acknowledged by its last revision."""
         while True:
             batch = [await news.get(), *_waiting(news)]
@@ -228,8 +236,9 @@ class Sync:
                     await self._node.take_news(batch)
                 except OutOfStep as error:
                     await self._refuse(revision, str(error), out)
-                    await _drained(out)
-                    raise StreamEnded(f"revision {revision}: {error}") from error
+                    self._leaving = f"revision {revision}: {error}"
+                    await _heard(call, out)
+                    raise StreamEnded(self._leaving) from error
                 except SnapshotRefused as error:
                     await self._refuse(revision, str(error), out)
                     batch = []
@@ -257,7 +266,7 @@ class Sync:
             first.cancel()
             pause.cancel()
 
-    async def _commands(self, commands: asyncio.Queue[pb.Command], out: asyncio.Queue[pb.FromAgent]) -> None:
+    async def _commands(self, commands: asyncio.Queue[pb.Command], out: Out) -> None:
         while True:
             command = await commands.get()
             result = pb.CommandResult(id=command.id)
@@ -271,7 +280,7 @@ class Sync:
                 result.error = str(error) or f"{command.name} took longer than {COMMAND_S:.0f} s"
             await out.put(pb.FromAgent(result=result))
 
-    async def _report(self, out: asyncio.Queue[pb.FromAgent]) -> None:
+    async def _report(self, out: Out) -> None:
         """Status when it changes and every few seconds."""
         last: Status | None = None
         age = STATUS_EVERY_S
@@ -291,7 +300,7 @@ class Sync:
             await asyncio.sleep(STATUS_LOOK_S)
             age += STATUS_LOOK_S
 
-    async def _flows(self, out: asyncio.Queue[pb.FromAgent]) -> None:
+    async def _flows(self, out: Out) -> None:
         while True:
             records, lost = self._node.take_flows(FLOW_BATCH)
             if records or lost:
@@ -300,15 +309,16 @@ class Sync:
             if len(records) < FLOW_BATCH:
                 await asyncio.sleep(FLOW_EVERY_S)
 
-    async def _write(self, call: Any, out: asyncio.Queue[pb.FromAgent]) -> None:
+    async def _write(self, call: Any, out: Out) -> None:
         while True:
             message = await out.get()
             try:
+                if message is None:
+                    await call.done_writing()
+                    await asyncio.Event().wait()  # others may still have something to say
                 await call.write(message)
             except (asyncio.InvalidStateError, grpc.aio.UsageError) as error:
                 raise StreamEnded("the stream has ended") from error
-            finally:
-                out.task_done()
 
 
 def _waiting(news: asyncio.Queue[NodeSnapshot | Delta]) -> list[NodeSnapshot | Delta]:
@@ -318,13 +328,13 @@ def _waiting(news: asyncio.Queue[NodeSnapshot | Delta]) -> list[NodeSnapshot | D
     return found
 
 
-async def _drained(out: asyncio.Queue[pb.FromAgent]) -> None:
-    """Let a nack leave before the stream ends."""
-    try:
-        async with asyncio.timeout(1.0):
-            await out.join()
-    except TimeoutError:
-        return
+async def _heard(call: Any, out: Out) -> None:
+    """Let a nack arrive before the stream ends: what is cancelled is thrown away at the other end, read or not. The
+    controller ends a stream when it has heard everything."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LEAVE_S):
+            await out.put(None)
+            await call.code()
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from agent import sync
 from agent.credentials import Credentials
 from agent.datapath.interface import MapFull
 from agent.errors import AgentError, OutOfStep, SnapshotRefused
@@ -75,18 +76,24 @@ class Controller(mesh_pb2_grpc.MeshServicer):
 
     def __init__(self) -> None:
         self.came: asyncio.Queue[pb.FromAgent] = asyncio.Queue()
-        self.send: asyncio.Queue[pb.FromController] = asyncio.Queue()
+        self.send: asyncio.Queue[pb.FromController | None] = asyncio.Queue()
+        """None ends the stream, and so does the agent's end of it."""
+        self.listens = asyncio.Event()
+        self.listens.set()
 
     async def Sync(self, requests: AsyncIterator[pb.FromAgent], context: Any) -> AsyncIterator[pb.FromController]:
         async def collect() -> None:
+            await self.listens.wait()
             async for message in requests:
                 await self.came.put(message)
+                await self.listens.wait()
+            await self.send.put(None)
 
         reading = asyncio.ensure_future(collect())
         try:
             yield pb.FromController(welcome=pb.Welcome(version=features.VERSION, features=features.FEATURES))
-            while True:
-                yield await self.send.get()
+            while (message := await self.send.get()) is not None:
+                yield message
         finally:
             reading.cancel()
 
@@ -119,9 +126,9 @@ def play(
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
 
-        sync = Sync("node-1", f"127.0.0.1:{port}", played, no_credentials, connection=Connection(), pause=pause)
+        subject = Sync("node-1", f"127.0.0.1:{port}", played, no_credentials, connection=Connection(), pause=pause)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", (("grpc.enable_http_proxy", 0),)) as channel:
-            stream = asyncio.ensure_future(sync.converse(channel))
+            stream = asyncio.ensure_future(subject.converse(channel))
             try:
                 await story(controller, played, stream)
             finally:
@@ -262,6 +269,40 @@ def test_a_delta_out_of_step_ends_the_stream_so_that_a_hello_can_help() -> None:
     play(story, node)
 
 
+def test_a_stream_that_ends_with_a_nack_ends_when_the_controller_has_heard_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is cancelled is thrown away at the other end, read or not."""
+    monkeypatch.setattr(sync, "LEAVE_S", LONGEST_S)
+    node = Node()
+    node.errors = [OutOfStep("starts at revision 7")]
+
+    async def story(controller: Controller, node: Node, stream: asyncio.Task[None]) -> None:
+        controller.listens.clear()
+        await controller.send.put(delta_message(ONE, TWO))
+        await until(lambda: not node.errors)
+        await asyncio.sleep(0.1)  # time for what must not happen
+        assert not stream.done()
+        controller.listens.set()
+        assert (await controller.next("nack")).revision == 2
+        with pytest.raises(StreamEnded, match="starts at revision 7"):
+            await stream
+
+    play(story, node)
+
+
+def test_a_controller_that_does_not_listen_keeps_no_stream_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync, "LEAVE_S", 0.05)
+    node = Node()
+    node.errors = [OutOfStep("starts at revision 7")]
+
+    async def story(controller: Controller, node: Node, stream: asyncio.Task[None]) -> None:
+        controller.listens.clear()
+        await controller.send.put(delta_message(ONE, TWO))
+        with pytest.raises(StreamEnded, match="starts at revision 7"):
+            await stream
+
+    play(story, node)
+
+
 def test_what_cannot_be_read_is_a_nack() -> None:
     async def story(controller: Controller, node: Node, stream: asyncio.Task[None]) -> None:
         message = snapshot_message(TWO)
@@ -323,9 +364,9 @@ def test_without_a_certificate_it_tries_again_with_growing_pauses() -> None:
             await asyncio.sleep(0)
 
         connection = Connection()
-        sync = Sync("node-1", "127.0.0.1:1", Node(), no_credentials, connection=connection, pause=pause)
+        subject = Sync("node-1", "127.0.0.1:1", Node(), no_credentials, connection=connection, pause=pause)
         with pytest.raises(asyncio.CancelledError):
-            await sync.run()
+            await subject.run()
         assert connection == Connection(up=False, error="no certificate")
 
     asyncio.run(main())

@@ -130,6 +130,21 @@ def test_a_nack_is_shown_and_the_next_delta_starts_from_what_is_held(tmp_path: P
     play(tmp_path, script)
 
 
+def test_an_agent_that_says_no_more_is_heard_to_its_last_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def script(controller: Running) -> None:
+        await controller.apply(SHOP)
+        await controller.served()
+        node = await controller.join(NodeKey("node-1"), await controller.token())
+        async with controller.agent(node) as agent:
+            await agent.snapshot()
+            await agent.say(nack=pb.Nack(revision=2, reason="starts at revision 7"))
+            await agent.call.done_writing()
+            assert await agent.hear() is None
+        assert "node node-1 refused revision 2: 'starts at revision 7'" in caplog.text
+
+    play(tmp_path, script)
+
+
 async def warned(controller: Running) -> bool:
     return bool((await controller.status())["nodes"][0]["warnings"])
 
@@ -331,6 +346,7 @@ def test_questions_reach_nodes_and_their_answers_come_back(tmp_path: Path) -> No
             await agent.say(result=pb.CommandResult(id=command.id, json='[{"pod": "a/b"}]'))
             answers = [answer async for answer in call]
             assert [(answer.node, json.loads(answer.json)) for answer in answers] == [("n1", [{"pod": "a/b"}])]
+        await until(lambda: away(controller))
         call = controller.admin.NodeCommand(pb.NodeCommandRequest(name="endpoint-list", node="n1"))
         assert ["node n1 is not connected" in answer.error async for answer in call] == [True]
 
