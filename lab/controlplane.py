@@ -18,6 +18,7 @@ from mesh.api import mesh_pb2 as pb
 from mesh.api import mesh_pb2_grpc as pb_grpc
 
 _DEADLINE_S = 15.0
+_GLANCE_S = 2.0
 _OPTIONS = [
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     ("grpc.max_send_message_length", 64 * 1024 * 1024),
@@ -61,7 +62,7 @@ class ControlPlane:
 
     async def ready(self) -> bool:
         try:
-            await self._stub.Status(pb.StatusRequest(), timeout=2.0)
+            await self._stub.Status(pb.StatusRequest(), timeout=_GLANCE_S)
         except grpc.aio.AioRpcError:
             return False
         return True

@@ -11,9 +11,11 @@ from typing import Any
 import grpc
 import pytest
 
+from lab import controlplane
 from lab.controlplane import ControllerAway, ControlPlane, Event, Refused
 from mesh.api import mesh_pb2 as pb
 from mesh.api import mesh_pb2_grpc as pb_grpc
+from tests.support.waiting import LONGEST_S
 
 
 class Admin(pb_grpc.AdminServicer):
@@ -92,7 +94,9 @@ def test_watching_ends_by_saying_that_the_controller_went(tmp_path: Path) -> Non
     assert against(tmp_path, Admin(), watch) == [Event("put", {"kind": "Pod"}), Event("synced", None)]
 
 
-def test_status_tokens_and_deletes(tmp_path: Path) -> None:
+def test_status_tokens_and_deletes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controlplane, "_GLANCE_S", LONGEST_S)
+
     async def ask(control: ControlPlane) -> tuple[bool, Any, str]:
         await control.delete("Pod", "shop", "a")
         return await control.ready(), await control.status(), await control.create_token("n1")
