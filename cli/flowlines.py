@@ -1,11 +1,16 @@
-"""A flow record as one line of `weft observe`. Pure.
+"""A flow record as `weft observe` shows it. Pure.
 
-12:01:03.123 DENY  shop/client -> shop/payments:8080 TCP POST /charge 403  MeshPolicy shop/payments (default deny)
+In a pipe it is one line. So it is on a terminal where it fits; else the reason begins a line of its own:
+
+12:01:03.123 DENY  shop/client -> shop/payments:8080 TCP POST /charge 403
+                   MeshPolicy shop/payments ingress[0] (default deny)
 
 Between pods no address is shown, so a flow over IPv6 says TCP6 or UDP6: a client that tries both is two lines.
 """
 
 from __future__ import annotations
+
+import textwrap
 
 from cli.document import Json, dig, number, rows, table, text
 from cli.grid import paint
@@ -13,6 +18,9 @@ from cli.reserved import reserved_name
 from cli.spans import clock
 from cli.verdicts import COLOURS, NO_POLICY, rule
 from mesh.model import ReservedIdentity
+
+BROAD = 60
+"""Columns from which on what goes on stands under the names, not under the time."""
 
 
 def party(found: object) -> str:
@@ -93,19 +101,33 @@ def _clean(raw: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in raw)
 
 
-def flow_line(flow: Json, *, colour: bool, wide: bool = False) -> str:
-    """One record. Wide adds what the columns leave out: node, direction, layer, addresses, service."""
-    verdict = text(flow, "verdict")
-    shown = f"{_clean(verdict).upper():<6}"
+def flow_line(flow: Json, *, colour: bool, wide: bool = False, width: int | None = None) -> str:
+    """One record; several lines where `width` is given and one has no room. Wide is one line, and adds what the columns
+    leave out: node, direction, layer, addresses, service.
+    """
+    verdict = _clean(text(flow, "verdict"))
+    time, word, room = _clean(clock(text(flow, "time"))), verdict.upper(), " " * max(1, 6 - len(verdict))
+    head, painted = f"{time} {word}{room}", f"{time} {paint(word, COLOURS.get(verdict) if colour else None)}{room}"
+    said, why = _clean(_said(flow)), _clean(reason(flow))
+    shade = "dim" if colour else None
+    if wide or width is None or len(f"{head}{said}  {why}".rstrip()) <= width:
+        return painted + said + (f"  {paint(why, shade)}" if why else "") + (_clean(_aside(flow)) if wide else "")
+    indent = " " * (len(head) if width >= BROAD else 2)
+    first, *others = textwrap.wrap(head + said, width, subsequent_indent=indent, break_on_hyphens=False)
+    reasons = textwrap.wrap(why, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    lines = [painted + first[len(head) :], *others, *(paint(line, shade) for line in reasons)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _said(flow: Json) -> str:
+    """`shop/client -> shop/payments:8080 TCP POST /charge 403 x3`."""
     what = " ".join(part for part in (protocol(flow), request(flow)) if part)
     count = number(flow, "count")
-    times = f" x{count}" if count > 1 else ""
-    line = f"{_clean(clock(text(flow, 'time')))} {paint(shown, COLOURS.get(verdict)) if colour else shown}"
-    line += _clean(f"{party(dig(flow, 'from'))} -> {destination(flow)} {what}{times}")
-    if why := _clean(reason(flow)):
-        line += f"  {paint(why, 'dim') if colour else why}"
-    if wide:
-        ends = " ".join(f"{side}={text(flow, side, 'ip')}#{text(flow, side, 'identity')}" for side in ("from", "to"))
-        service = f" service={text(flow, 'service')}" if text(flow, "service") else ""
-        line += _clean(f"  [{text(flow, 'node')} {text(flow, 'direction')} {text(flow, 'layer')} {ends}{service}]")
-    return line
+    return f"{party(dig(flow, 'from'))} -> {destination(flow)} {what}" + (f" x{count}" if count > 1 else "")
+
+
+def _aside(flow: Json) -> str:
+    """What only the wide form has."""
+    ends = " ".join(f"{side}={text(flow, side, 'ip')}#{text(flow, side, 'identity')}" for side in ("from", "to"))
+    service = f" service={text(flow, 'service')}" if text(flow, "service") else ""
+    return f"  [{text(flow, 'node')} {text(flow, 'direction')} {text(flow, 'layer')} {ends}{service}]"

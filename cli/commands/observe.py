@@ -69,7 +69,10 @@ def command(
     all_namespaces: bool,
     form: Format,
 ) -> None:
-    """Show flows: who called whom, and which rule decided."""
+    """Show flows: who called whom, and which rule decided.
+
+    In a pipe one line each; on a terminal that is too narrow for it, more.
+    """
     if namespace is not None and all_namespaces:
         raise click.UsageError("-n and -A exclude each other")
     from cli.client import Admin, FlowQuestion
@@ -125,7 +128,7 @@ def _name_strangers(admin: Admin, question: FlowQuestion) -> None:
 
 def _shown(flow: Json, form: Format) -> str:
     if form.for_people:
-        return flow_line(flow, colour=terminal.colour(), wide=form is Format.WIDE)
+        return flow_line(flow, colour=terminal.colour(), wide=form is Format.WIDE, width=terminal.width())
     if form is Format.NAME:
         return text(flow, "id") or key_of(flow)
     if form is Format.YAML:

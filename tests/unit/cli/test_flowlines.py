@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from cli.flowlines import destination, flow_line, party, reason
@@ -81,6 +83,51 @@ def test_parties(found: dict[str, object], expected: str) -> None:
 
 def test_an_ipv6_address_is_told_from_its_port() -> None:
     assert destination({"to": {"ip": "fd00::9", "identity": 16777216, "port": 80}}) == "[fd00::9]:80"
+
+
+def test_a_dry_run_is_told_from_the_name_behind_it() -> None:
+    assert " DRYRUN shop/client " in flow_line(flow(verdict="dryrun"), colour=False)
+
+
+def test_a_terminal_gets_the_reason_below_where_one_line_is_too_narrow() -> None:
+    assert plain(flow_line(flow(), colour=False, width=80)).splitlines() == [
+        "DENY  shop/client -> shop/payments:8080 TCP POST /charge 403",
+        "                   MeshPolicy shop/payments ingress[0] (default deny)",
+    ]
+    assert flow_line(flow(), colour=False, width=130) == flow_line(flow(), colour=False)
+    wide = flow_line(flow(), colour=False, wide=True)
+    assert flow_line(flow(), colour=False, wide=True, width=80) == wide, "wide is one line everywhere"
+
+
+LONG = flow(
+    http={"method": "GET", "path": "/" + "x" * 300, "status": 200},
+    decidedBy=[
+        {"policy": f"shop/allow-checkout-{n}", "kind": "NetworkPolicy", "rule": f"ingress[{n}]", "action": "Allow"}
+        for n in range(9)
+    ],
+)
+LONG["from"]["pod"] = "recommendations-v2-7d9f8c6b5d-x2x4z"
+LONG["to"]["pod"] = "payments-with-a-long-name-7d9f8c6b5d-abcde"
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])
+@pytest.mark.parametrize("found", [flow(), LONG], ids=["short", "long"])
+def test_no_line_is_wider_than_the_terminal_and_nothing_is_lost(found: dict[str, object], width: int) -> None:
+    lines = flow_line(found, colour=False, width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert "".join("".join(lines).split()) == "".join(flow_line(found, colour=False).split())
+    assert all(line.startswith("  ") for line in lines[1:]), "what goes on is indented"
+    coloured = flow_line(found, colour=True, width=width)
+    assert re.sub(r"\x1b\[\d+m", "", coloured).splitlines() == lines, "colours move nothing"
+
+
+def test_words_are_broken_only_where_a_line_has_no_room_for_one() -> None:
+    lines = plain(flow_line(LONG, colour=False, width=80)).splitlines()
+    assert lines[:2] == [
+        "DENY  shop/recommendations-v2-7d9f8c6b5d-x2x4z ->",
+        "                   shop/payments-with-a-long-name-7d9f8c6b5d-abcde:8080 TCP GET",
+    ]
+    assert lines[-1].strip() == "ingress[8] (default deny)"
 
 
 def test_wide_adds_node_layer_addresses_and_service() -> None:
