@@ -21,6 +21,7 @@ MOST_ROWS = 50_000
 """Of one answer: a larger map is cut, and the answer says so."""
 
 COUNTERS = "mesh_counters"
+POLICY = "mesh_policy"
 _PROTOCOLS = {int(protocol): protocol.name for protocol in Protocol}
 
 

@@ -51,6 +51,10 @@ _ENDPOINT_KEYS = BY_ENDPOINT | {"mesh_endpoint"}
 _ENDPOINT_VALUES = frozenset({"mesh_ep_if", "mesh_ep_addr", "mesh_ep_ns"})
 
 
+def policy_flags(flags: int) -> list[str]:
+    return flag_words(flags, _FLAGS["mesh_policy"])
+
+
 def flag_words(flags: int, words: Mapping[int, str]) -> list[str]:
     """Bits without a name stay a number."""
     unnamed = flags & ~sum(words)
@@ -87,16 +91,16 @@ class MapWords:
             elif field == "flags" and name in _FLAGS:
                 words[field] = flag_words(value, _FLAGS[name])
             elif field in _IDENTITIES:
-                words[field] = self._identity(value)
+                words[field] = self.identity(value)
             elif field in _ENDPOINTS:
                 words[field] = self._endpoint(value)
             elif field in _RULES and value:
-                words[field] = [_rule(ref) for ref in self.numbers.rules.item(value) or ()] or value
+                words[field] = self.rules(value) or value
             elif field == "service" and value:
                 words[field] = self.numbers.services.item(value) or value
         return words
 
-    def _identity(self, number: int) -> str:
+    def identity(self, number: int) -> str:
         """`any`, `world`, `shop/checkout#258` (namespace and account; several can have one), or a prefix."""
         if number == layouts.IDENTITY_ANY:
             return "any"
@@ -108,6 +112,10 @@ class MapWords:
         if known.kind is IdentityKind.POD:
             return f"{known.namespace}/{known.service_account}#{number}"
         return str(known.prefix) if known.prefix is not None else f"{known.kind.value}#{number}"
+
+    def rules(self, number: int) -> list[str]:
+        """Of a set of rules, by its number."""
+        return [_rule(ref) for ref in self.numbers.rules.item(number) or ()] if number else []
 
     def _endpoint(self, number: int) -> str:
         return self.pods.get(number, str(number))

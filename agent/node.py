@@ -20,8 +20,9 @@ from agent.fastpath import FastPath
 from agent.files import StateFileError, clear_outrun, mark_outrun, save_snapshot
 from agent.flows import FlowLog
 from agent.heal import Healer
-from agent.listings import endpoint_rows, flow_rows, map_asked, map_rows
+from agent.listings import MOST_ROWS, POLICY, endpoint_rows, flow_rows, map_asked, map_rows
 from agent.mapwords import MapWords
+from agent.policychains import chain_rows
 from agent.pressure import nearly_full, pressure
 from agent.proxy_link import ProxyLink
 from agent.state import NodeState
@@ -169,6 +170,10 @@ class Node:
                 table = self._datapath.tables.by_name(name := map_asked(wanted))
             except QuestionRefused as error:
                 return {"refused": str(error)}
+            if arguments.get("chains") and name == POLICY:
+                policy = self._datapath.tables.policy
+                rows, cut = await asyncio.to_thread(lambda: chain_rows(policy, words, MOST_ROWS))
+                return {"map": wanted, "chains": rows, "truncated": cut}
             rows, cut = await asyncio.to_thread(lambda: map_rows(name, table.raw_items(), words))
             return {"map": wanted, "entries": rows, "truncated": cut}
         raise AgentError(f"this agent knows no command {name!r}: endpoint-list, map-dump, conntrack-list")

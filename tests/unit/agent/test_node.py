@@ -151,6 +151,9 @@ def test_commands_of_the_controller(tmp_path: Path, writer: ThreadPoolExecutor) 
         rows = (await node.answer("endpoint-list", {}))["endpoints"]
         assert [(row["pod"], row["state"], row["ips"]) for row in rows] == [("a", "enforced", ["10.9.0.1"])]
         assert (await node.answer("map-dump", {"name": "ipcache"}))["entries"]
+        assert (await node.answer("map-dump", {"name": "policy"}))["entries"]
+        assert (await node.answer("map-dump", {"name": "policy", "chains": True}))["chains"]
+        assert (await node.answer("map-dump", {"name": "ipcache", "chains": True}))["entries"]
         assert "no map is called 'x'" in (await node.answer("map-dump", {"name": "x"}))["refused"]
         assert (await node.answer("conntrack-list", {}))["entries"] == []
         with pytest.raises(AgentError, match="no command 'reboot'"):

@@ -28,6 +28,43 @@ def test_columns_are_aligned_and_what_is_missing_is_a_dash() -> None:
     )
 
 
+WRAPPED = (*COLUMNS[:1], Column(header="WHY", value=lambda row: text(row, "why"), wrap=True))
+
+
+def test_a_last_column_that_wraps_goes_on_below_itself() -> None:
+    found: list[dict[str, object]] = [
+        {"name": "a", "why": "one two three four five six seven eight nine"},
+        {"name": "bcd"},
+    ]
+    assert render(WRAPPED, found, width=50).splitlines() == [
+        "NAME  WHY",
+        "a     one two three four five six seven eight nine",
+        "bcd   -",
+    ]
+    assert render(WRAPPED, found, width=49).splitlines()[1:3] == [
+        "a     one two three four five six seven eight",
+        "      nine",
+    ]
+    assert render(WRAPPED, found) == render(WRAPPED, found, width=49, wide=True), "one line in a pipe and where wide"
+
+
+def test_a_column_that_wraps_stands_below_where_the_others_leave_no_room() -> None:
+    found: list[dict[str, object]] = [{"name": "long-name-of-it", "why": "one two three four five six seven"}]
+    assert render(WRAPPED, found, width=45).splitlines()[1:] == [
+        "long-name-of-it",
+        "    one two three four five six seven",
+    ]
+    assert render(WRAPPED, [{"name": "long-name-of-it", "why": "one two"}], width=45).splitlines()[1:] == [
+        "long-name-of-it  one two"
+    ]
+
+
+@given(st.lists(st.tuples(st.text(max_size=40), st.text(max_size=200)), min_size=1, max_size=5), st.integers(60, 100))
+def test_no_line_of_a_column_that_wraps_is_wider_than_the_terminal(found: list[tuple[str, str]], width: int) -> None:
+    rows: list[dict[str, object]] = [{"name": name, "why": why} for name, why in found]
+    assert all(len(line) <= width for line in render(WRAPPED, rows, width=width).splitlines())
+
+
 def test_wide_shows_more() -> None:
     assert render(COLUMNS, ROWS, wide=True).splitlines()[1] == "short                 7  up     x"
 

@@ -51,12 +51,29 @@ def test_words_stand_in_for_numbers_and_json_has_both(weft: Weft, admin: FakeAdm
     assert json.loads(weft("map", "dump", "ipcache", "-o", "json").stdout) == [{"node": "node-1", **entry}]
 
 
-def test_steps_of_a_chain_read_as_a_line() -> None:
-    steps = [
-        {"protocol": "ANY", "port": 0, "flags": ["final"], "rules": 0},
-        {"protocol": "TCP", "port": 8080, "flags": ["allow", "final"], "rules": ["NetworkPolicy a/b egress[0]"]},
-        {"protocol": "TCP", "port": 8081, "flags": [], "rules": 0},
+CHAIN = {
+    "set": 9,
+    "direction": "egress",
+    "identity": "any",
+    "says": [
+        {"ports": "TCP 80,443", "flags": ["allow", "final"], "rules": ["NetworkPolicy a/b egress[0]"]},
+        {"ports": "UDP", "flags": ["allow"], "rules": []},
+    ],
+}
+
+
+def test_policy_has_a_row_for_each_chain_in_tables(weft: Weft, admin: FakeAdmin) -> None:
+    admin.node_answers = [{"node": "node-1", "json": {"chains": [CHAIN, CHAIN | {"set": 10, "says": []}]}}]
+    assert weft("map", "dump", "policy").stdout.splitlines() == [
+        "NODE    SET  DIRECTION  PEER  SAYS",
+        "node-1    9  egress     any   TCP 80,443: allow,final NetworkPolicy a/b egress[0]; UDP: allow",
+        "node-1   10  egress     any   -",
     ]
-    assert fields({"steps": steps}) == (
-        "steps=ANY 0 final | TCP 8080 allow,final NetworkPolicy a/b egress[0] | TCP 8081"
-    )
+    assert json.loads(admin.requests[0].arguments) == {"name": "policy", "chains": True}
+
+
+def test_policy_is_as_the_kernel_has_it_for_programs(weft: Weft, admin: FakeAdmin) -> None:
+    admin.node_answers = [{"node": "node-1", "json": {"entries": ENTRIES}}]
+    for form in ("json", "yaml", "jsonl", "name"):
+        assert weft("map", "dump", "policy", "-o", form).exit_code == 0
+        assert json.loads(admin.requests[-1].arguments) == {"name": "policy"}
