@@ -36,14 +36,17 @@ def read_all(paths: Sequence[str]) -> list[Manifest]:
         if path == "-":
             found.append(Manifest(STDIN, _decode(sys.stdin.buffer.read(LARGEST_FILE_BYTES + 1), STDIN)))
             continue
-        for file in _files(Path(path)):
+        for file in _files(path):
             if file.resolve() not in seen:
                 seen.add(file.resolve())
                 found.append(Manifest(str(file), _read(file)))
     return found
 
 
-def _files(path: Path) -> list[Path]:
+def _files(given: str) -> list[Path]:
+    if not given:
+        raise click.UsageError("-f '': an empty path; name a file, a directory, or - for standard input")
+    path = Path(given)
     if not path.exists():
         raise click.UsageError(f"-f {path}: no such file or directory")
     if not path.is_dir():

@@ -19,7 +19,7 @@ from controller.store import ObjectId, Store
 from controller.watches import Event, Watches
 from mesh.model import Prefix, Revision
 from mesh.objects import otherkinds
-from mesh.objects.documents import read_all
+from mesh.objects.documents import Manifest, read_all, refuse_nothing
 from mesh.objects.errors import ObjectsRefused, Problem
 from mesh.objects.kinds import Object
 
@@ -70,7 +70,7 @@ class Intake:
 
         Raises ObjectsRefused (nothing changed) or StoreError (nothing changed).
         """
-        given = await asyncio.to_thread(read_all, [(one.file, one.text) for one in documents])
+        given = await _read(documents, may_be_nothing=source != USER)
         async with self._turn:
             intent = self.intent
             rules = Rules(
@@ -89,7 +89,7 @@ class Intake:
         A node goes with its key, in one transaction, or it could come back with it. One that has joined is there, even
         if nobody made an object for it.
         """
-        given = await asyncio.to_thread(read_all, [(one.file, one.text) for one in documents])
+        given = await _read(documents)
         named = [*ids, *(object_id(item) for item in given.objects)]
         async with self._turn:
             nodes = tuple(dict.fromkeys(name for kind, _, name in named if kind == "Node" and self._store.node(name)))
@@ -129,6 +129,11 @@ class Intake:
         elif forget:
             self._store.forget_nodes(forget)
         return Outcome(revision, tuple(outcome.changes), tuple(outcome.warnings), forget)
+
+
+async def _read(documents: Sequence[Document], *, may_be_nothing: bool = False) -> Manifest:
+    found = await asyncio.to_thread(read_all, [(one.file, one.text) for one in documents])
+    return found if may_be_nothing or not documents else refuse_nothing(found, [one.file for one in documents])
 
 
 def _is_node(key: ObjectId, nodes: tuple[str, ...]) -> bool:

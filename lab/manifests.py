@@ -32,12 +32,15 @@ def read(paths: Sequence[str]) -> list[tuple[str, str]]:
         if path == "-":
             found["<stdin>"] = sys.stdin.read(LARGEST_FILE_BYTES)
             continue
-        for file in _files(Path(path)):
+        for file in _files(path):
             found.setdefault(str(file), _text(file))
     return list(found.items())
 
 
-def _files(path: Path) -> list[Path]:
+def _files(given: str) -> list[Path]:
+    if not given:
+        raise CannotRead("an empty path; name a file, a directory, or - for standard input")
+    path = Path(given)
     if not path.exists():
         raise CannotRead(f"{path}: no such file or directory")
     if not path.is_dir():

@@ -64,7 +64,8 @@ def up(names: LabNames, paths: Sequence[str], *, mode: str, workers: int) -> int
 
 def _parse(files: Sequence[tuple[str, str]]) -> list[Object]:
     """All objects. Raises ObjectsRefused with every problem of every file."""
-    objects = list(documents.read_all(files).objects)
+    found = documents.refuse_nothing(documents.read_all(files), [file for file, _ in files])
+    objects = list(found.objects)
     problems, _ = references.check(objects)
     if problems:
         raise ObjectsRefused(tuple(problems))

@@ -37,7 +37,7 @@ def command(target: Target, *, paths: tuple[str, ...], dry_run: bool, form: Form
     """Create or change objects from files.
 
     With one object refused nothing changes; each reason is one line (file, object, field, reason) and the exit status
-    is 4.
+    is 4. So it is where no object is given.
     """
     manifests = read_all(paths)
     from cli.client import Admin
@@ -47,5 +47,5 @@ def command(target: Target, *, paths: tuple[str, ...], dry_run: bool, form: Form
     for warning in applied.warnings:
         terminal.hint(f"warning: {warning}")
     if not applied.changes:
-        terminal.hint("weft: no object was found in what was given; nothing changed")
+        terminal.hint("weft: nothing was left to apply")
     report(applied, form, suffix=" (dry run)" if dry_run else "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,9 @@ MAX_VALUES = 1_000_000
 MAX_DOCUMENTS = 20_000
 MAX_PROBLEMS = 100
 """A file that is wrong throughout is not listed in full."""
+
+NAMED = 2
+"""Of many files that hold nothing."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o?[0-7]+")
@@ -108,6 +111,16 @@ def read_all(texts: Iterable[tuple[str, str]]) -> Manifest:
         raise ObjectsRefused(problems)
     return Manifest(
         tuple(item for one in found for item in one.objects), tuple(item for one in found for item in one.passed_by)
+    )
+
+
+def refuse_nothing(found: Manifest, files: Sequence[str]) -> Manifest:
+    """What was read from the files; ObjectsRefused where that is nothing at all, which nobody asks for knowingly."""
+    if found.objects or found.passed_by:
+        return found
+    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
+    raise ObjectsRefused(
+        [Problem(", ".join(files[:NAMED]) + more, "", "", "holds no object" if len(files) == 1 else "hold no object")]
     )
 
 

@@ -49,6 +49,11 @@ def test_a_path_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
         read_all([str(tmp_path / "none")])
 
 
+def test_an_empty_path_is_not_this_directory() -> None:
+    with pytest.raises(click.UsageError, match="-f '': an empty path"):
+        read_all([""])
+
+
 def test_a_directory_without_manifests_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="holds no .yaml"):
         read_all([str(tmp_path)])

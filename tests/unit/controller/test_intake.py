@@ -73,6 +73,25 @@ def test_problems_of_all_files_come_together(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+EMPTY = (Document("none.yaml", ""), Document("comment.yaml", "# nothing\n---\n"), Document("list.yaml", "kind: List"))
+
+
+def test_files_without_any_object_are_refused_by_name(tmp_path: Path) -> None:
+    async def main() -> None:
+        with closing(Store(tmp_path / "store.db")) as store:
+            intake = Intake(store, CIDRS)
+            for given in (intake.apply(EMPTY[:1]), intake.delete([], documents=EMPTY[:1], ignore_missing=True)):
+                with pytest.raises(ObjectsRefused) as refused:
+                    await given
+                assert [str(problem) for problem in refused.value.problems] == ["none.yaml: holds no object"]
+            with pytest.raises(ObjectsRefused, match=r"none.yaml, comment.yaml and 1 more: hold no object"):
+                await intake.apply(EMPTY)
+            assert (await intake.apply([*EMPTY, Document("a", SHOP)])).changes, "one of them is enough"
+            assert (await intake.apply(EMPTY, source=DIRECTORY)).changes == (), "a directory may be empty"
+
+    asyncio.run(main())
+
+
 def test_deleting_names_what_is_missing_and_what_the_directory_owns(tmp_path: Path) -> None:
     async def main() -> None:
         store = Store(tmp_path / "store.db")

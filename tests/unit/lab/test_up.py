@@ -45,6 +45,18 @@ def test_a_path_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.Capt
     assert "gone.yaml: no such file" in capsys.readouterr().err
 
 
+def test_manifests_without_an_object_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = tmp_path / "none.yaml"
+    empty.write_text("# all commented out\n", encoding="utf-8")
+    assert up(LabNames("t"), [str(empty)], mode="plain", workers=1) == REFUSED
+    assert capsys.readouterr().err == f"{empty}: holds no object\n"
+
+
+def test_an_empty_path_is_not_this_directory(capsys: pytest.CaptureFixture[str]) -> None:
+    assert up(LabNames("t"), [""], mode="plain", workers=1) == REFUSED
+    assert "an empty path" in capsys.readouterr().err
+
+
 def test_a_machine_that_lacks_something_is_told_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,11 +19,11 @@ def test_all_files_go_in_one_request(weft: Weft, admin: FakeAdmin, tmp_path: Pat
     assert [document.text for document in admin.requests[0].documents] == ["b", "a"]
 
 
-def test_nothing_to_apply_is_said(weft: Weft, admin: FakeAdmin) -> None:
-    admin.reply = pb.ApplyReply(revision=2)
-    done = weft("apply", "-f", "-", input="# all commented out")
+def test_where_all_objects_were_passed_by_the_warnings_say_it(weft: Weft, admin: FakeAdmin) -> None:
+    admin.reply = pb.ApplyReply(revision=2, warnings=[pb.Problem(file="<stdin>", reason="1 ConfigMap passed by")])
+    done = weft("apply", "-f", "-", input="kind: ConfigMap")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "no object was found" in done.stderr
+    assert done.stderr == "warning: <stdin>: 1 ConfigMap passed by\nweft: nothing was left to apply\n"
 
 
 def test_a_refusal_is_four_and_one_line_each_on_standard_error(weft: Weft, admin: FakeAdmin) -> None:

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.objects.documents import MAX_BYTES, MAX_DOCUMENTS, MAX_PROBLEMS, parse, read_all
+from mesh.objects.documents import MAX_BYTES, MAX_DOCUMENTS, MAX_PROBLEMS, parse, read, read_all, refuse_nothing
 from mesh.objects.errors import ObjectsRefused
 from tests.support.manifests import mesh_policy, namespace, network_policy, pod
 
@@ -173,3 +173,11 @@ def test_several_files_are_read_whole_and_refused_together() -> None:
     with pytest.raises(ObjectsRefused) as refused:
         read_all([("a.yaml", bad), ("b.yaml", good), ("c.yaml", bad)])
     assert [problem.file for problem in refused.value.problems] == ["a.yaml", "c.yaml"]
+
+
+@pytest.mark.parametrize("text", ["", "---\n---\n# none\n", "null", "apiVersion: v1\nkind: List\nitems: []\n"])
+def test_a_file_that_holds_nothing_can_be_refused(text: str) -> None:
+    with pytest.raises(ObjectsRefused, match=r"^a.yaml: holds no object$"):
+        refuse_nothing(read(text, "a.yaml"), ["a.yaml"])
+    other = read("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", "a.yaml")
+    assert refuse_nothing(other, ["a.yaml"]) is other, "an object that is passed by is one"
