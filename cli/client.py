@@ -188,6 +188,14 @@ class Admin:
         with self._translated():
             return str(self._stub.CreateToken(request, timeout=DEADLINE_S).token)
 
+    def tokens(self) -> list[Json]:
+        with self._translated():
+            return _list(json.loads(self._stub.ListTokens(pb.ListTokensRequest(), timeout=DEADLINE_S).json), "tokens")
+
+    def delete_token(self, token_id: str) -> None:
+        with self._translated():
+            self._stub.DeleteToken(pb.DeleteTokenRequest(id=token_id), timeout=DEADLINE_S)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:

@@ -74,6 +74,17 @@ complete_logs = _offer("Pod", words=LOGS_OF)
 complete_map = _offer(words=MAPS)
 
 
+def complete_token(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Ids of join tokens."""
+    from cli.client import Admin
+
+    try:
+        with Admin(_target(context)) as admin:
+            return _matching([document.text(token, "id") for token in admin.tokens()], incomplete)
+    except (WeftError, click.UsageError):
+        return []
+
+
 def complete_lab(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The labs of this machine."""
     found = target.LABS.iterdir() if target.LABS.is_dir() else ()

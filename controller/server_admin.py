@@ -204,6 +204,21 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
         log.info("join token %s made for %s", token.name, whom)
         return pb.CreateTokenReply(token=text)
 
+    async def ListTokens(self, request: pb.ListTokensRequest, context: Context) -> pb.Answer:
+        now = int(time.time())
+        async with _explained(context):
+            held = self._parts.store.tokens()
+        return _answer({"tokens": [issue.listed(token, now_s=now) for token in held]})
+
+    async def DeleteToken(self, request: pb.DeleteTokenRequest, context: Context) -> pb.DeleteTokenReply:
+        async with _explained(context):
+            if objection := issue.objection_to_id(request.id):
+                raise BadQuestion(objection)
+            if not self._parts.store.delete_token(request.id):
+                raise NoSuchThing(f"there is no join token {request.id}")
+        log.info("join token %s deleted; nodes that joined with it stay", request.id)
+        return pb.DeleteTokenReply()
+
 
 @contextlib.asynccontextmanager
 async def _explained(context: Context) -> AsyncIterator[None]:

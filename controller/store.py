@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from controller.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreTooNew
 from mesh.model import Revision
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _TABLES = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE objects (
@@ -28,11 +29,13 @@ CREATE TABLE identities (shape TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE)
 CREATE TABLE nodes (name TEXT PRIMARY KEY, key_hash TEXT NOT NULL, joined TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE tokens (
     name TEXT PRIMARY KEY, secret_hash TEXT NOT NULL, node TEXT NOT NULL, expires_s INTEGER NOT NULL,
-    uses INTEGER NOT NULL, most INTEGER NOT NULL
+    uses INTEGER NOT NULL, most INTEGER NOT NULL, created_s INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 -- The empty intent is revision 1: an agent that says 0 holds nothing.
 INSERT INTO counters VALUES ('revision', 1);
 """
+
+_TOKEN = "name, secret_hash, node, expires_s, uses, most, created_s"
 
 ObjectId = tuple[str, str, str]
 """Kind, namespace (empty for kinds of the cluster), name."""
@@ -75,6 +78,8 @@ class StoredToken:
     """Nodes that have joined with it."""
     most: int = 1
     """How many may."""
+    created_s: int = 0
+    """0 where an older version made it, which did not note it."""
 
 
 class Store:
@@ -115,8 +120,10 @@ class Store:
             if version == 0:
                 for statement in _TABLES.split(";"):
                     cursor.execute(statement)
-            elif version == 1:  # tokens that named no node were good for many
+            if version == 1:  # tokens that named no node were good for many
                 cursor.execute("ALTER TABLE tokens ADD COLUMN most INTEGER NOT NULL DEFAULT 1")
+            if version in (1, 2):
+                cursor.execute("ALTER TABLE tokens ADD COLUMN created_s INTEGER NOT NULL DEFAULT 0")
             cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager
@@ -246,21 +253,34 @@ class Store:
 
     def token(self, name: str) -> StoredToken | None:
         with self._explained():
-            row = self._connection.execute(
-                "SELECT name, secret_hash, node, expires_s, uses, most FROM tokens WHERE name = ?", (name,)
-            ).fetchone()
-        if row is None:
-            return None
-        return StoredToken(name=row[0], secret_hash=row[1], node=row[2], expires_s=row[3], uses=row[4], most=row[5])
+            row = self._connection.execute(f"SELECT {_TOKEN} FROM tokens WHERE name = ?", (name,)).fetchone()
+        return None if row is None else _to_token(row)
+
+    def tokens(self) -> list[StoredToken]:
+        """By name. One that has expired stands here until the next one is made."""
+        with self._explained():
+            return [_to_token(row) for row in self._connection.execute(f"SELECT {_TOKEN} FROM tokens ORDER BY name")]
+
+    def delete_token(self, name: str) -> bool:
+        """Whether it was there."""
+        with self.transaction() as cursor:
+            return cursor.execute("DELETE FROM tokens WHERE name = ?", (name,)).rowcount > 0
 
     def put_token(self, token: StoredToken, *, now_s: int) -> None:
         """Add a token; those that have expired leave."""
         with self.transaction() as cursor:
             cursor.execute("DELETE FROM tokens WHERE expires_s <= ?", (now_s,))
             cursor.execute(
-                "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
-                (token.name, token.secret_hash, token.node, token.expires_s, token.uses, token.most),
+                f"INSERT INTO tokens ({_TOKEN}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (token.name, token.secret_hash, token.node, token.expires_s, token.uses, token.most, token.created_s),
             )
+
+
+def _to_token(row: tuple[Any, ...]) -> StoredToken:
+    name, secret_hash, node, expires_s, uses, most, created_s = row
+    return StoredToken(
+        name=name, secret_hash=secret_hash, node=node, expires_s=expires_s, uses=uses, most=most, created_s=created_s
+    )
 
 
 def _forget(cursor: sqlite3.Cursor, nodes: Iterable[str]) -> None:

@@ -1,13 +1,16 @@
-"""`weft token create`: what a new node shows to the controller, once."""
+"""`weft token`: what a new node shows to the controller, once."""
 
 from __future__ import annotations
 
 import click
 
 from cli import spans, terminal
-from cli.completing import complete_node
-from cli.formats import Format, one
-from cli.listing import output_option
+from cli.completing import complete_node, complete_token
+from cli.document import text
+from cli.errors import NotThere
+from cli.formats import Format, View, one
+from cli.grid import Column
+from cli.listing import Listing, listing_options, output_option, run
 from cli.target import Target
 from cli.words import examples
 
@@ -16,7 +19,33 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | 
     return 0 if value is None else max(1, int(spans.seconds(value)))
 
 
-@click.group(name="token", epilog=examples("(umask 077; weft token create --node node-3 > join-token)"))
+VIEW = View(
+    columns=(
+        Column(header="ID", value=lambda row: text(row, "id")),
+        Column(
+            header="STATE",
+            value=lambda row: text(row, "state"),
+            colours={"good": "green", "spent": "dim", "expired": "dim"},
+        ),
+        Column(header="NODE", value=lambda row: text(row, "node", default="any"), shrink=True),
+        Column(header="LEFT", right=True, value=lambda row: text(row, "usesLeft")),
+        Column(header="USED", right=True, value=lambda row: text(row, "uses"), wide=True),
+        Column(header="EXPIRES", value=lambda row: text(row, "expires")),
+        Column(header="CREATED", value=lambda row: text(row, "created")),
+    ),
+    name=lambda row: text(row, "id"),
+    empty="there are no join tokens; make one: weft token create",
+)
+
+
+@click.group(
+    name="token",
+    epilog=examples(
+        "(umask 077; weft token create --node node-3 > join-token)",
+        "weft token list",
+        "weft token delete 8w4k2q",
+    ),
+)
 def command() -> None:
     """Join tokens for nodes."""
 
@@ -51,3 +80,44 @@ def create(target: Target, *, node: str, uses: int | None, ttl_s: int, form: For
         terminal.say(token)
     else:
         terminal.say(one({"token": token}, form))
+
+
+@command.command(name="list", epilog=examples("weft token list", "weft token list -o json"))
+@listing_options
+@click.pass_obj
+def listed(target: Target, *, listing: Listing) -> None:
+    """Join tokens that were made: for whom, for how many more, until when.
+
+    ID is the part of a token before its first dot; the secret is kept by nobody but who was given it. Tokens that have
+    expired leave the list when the next one is made. They are the cluster's: -n changes nothing.
+    """
+    from cli.client import Admin
+
+    with Admin(target) as admin:
+        run(listing, VIEW, admin.tokens)
+
+
+@command.command(
+    name="delete",
+    epilog=examples("weft token delete 8w4k2q", "weft token list -o name | xargs weft token delete    # all of them"),
+)
+@click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=complete_token)
+@click.pass_obj
+def delete(target: Target, *, ids: tuple[str, ...]) -> None:
+    """Revoke join tokens: nobody can join with them any more.
+
+    Nodes that have joined stay; they go with: weft delete node NAME. Exit status 1 if one is not there; the others are
+    deleted.
+    """
+    absent: list[str] = []
+    from cli.client import Admin
+
+    with Admin(target) as admin:
+        for token_id in dict.fromkeys(ids):
+            try:
+                admin.delete_token(token_id)
+                terminal.say(f"token {token_id} deleted")
+            except NotThere as error:
+                absent.append(error.message)
+    if absent:
+        raise NotThere("; ".join(absent))

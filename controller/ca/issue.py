@@ -1,6 +1,11 @@
-"""Makes a join token: how long it lives, for whom it is good. No store and no clock here."""
+"""Join tokens as an operator has them: made, with a lifetime and for whom they are good, and listed. No store and no
+clock here.
+"""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
 
 from controller.ca import attestation, tokens
 from controller.errors import BadQuestion
@@ -26,5 +31,31 @@ def token(ca_hash: str, *, node: str, uses: int, ttl_s: int, now_s: int) -> tupl
         node=node,
         expires_s=now_s + lifetime,
         most=uses or 1,
+        created_s=now_s,
     )
     return kept, text
+
+
+def listed(token: StoredToken, *, now_s: int) -> dict[str, Any]:
+    """A row of `weft token list`. Nothing in it lets anybody join: the id is the part before the secret."""
+    left = max(0, token.most - token.uses)
+    return {
+        "id": token.name,
+        "state": "expired" if token.expires_s <= now_s else "good" if left else "spent",
+        "node": token.node,
+        "uses": token.uses,
+        "usesLeft": left,
+        "expires": _instant(token.expires_s),
+        "created": _instant(token.created_s) if token.created_s else None,
+    }
+
+
+def objection_to_id(name: str) -> str | None:
+    """Whole tokens are not taken, and not repeated: what is a secret must not get used to command lines and logs."""
+    if tokens.is_name(name):
+        return None
+    return "a join token's id is the 6 letters and digits before its first dot; see `weft token list`"
+
+
+def _instant(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -12,6 +12,7 @@ import secrets
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+_NAME = re.compile(r"[a-z0-9]{6}")
 _PRESENTED = re.compile(r"([a-z0-9]{6})\.([a-f0-9]{32})")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -35,6 +36,10 @@ def read(text: str) -> Presented | None:
     """`NAME.SECRET`, as JoinRequest carries it; None where it is no token."""
     found = _PRESENTED.fullmatch(text)
     return Presented(found[1], found[2]) if found else None
+
+
+def is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
 
 
 def secret_hash(presented: Presented) -> str:

@@ -216,6 +216,16 @@ class AdminStub:
                 request_serializer=mesh_dot_api_dot_mesh__pb2.CreateTokenRequest.SerializeToString,
                 response_deserializer=mesh_dot_api_dot_mesh__pb2.CreateTokenReply.FromString,
                 _registered_method=True)
+        self.ListTokens = channel.unary_unary(
+                '/weft.v1.Admin/ListTokens',
+                request_serializer=mesh_dot_api_dot_mesh__pb2.ListTokensRequest.SerializeToString,
+                response_deserializer=mesh_dot_api_dot_mesh__pb2.Answer.FromString,
+                _registered_method=True)
+        self.DeleteToken = channel.unary_unary(
+                '/weft.v1.Admin/DeleteToken',
+                request_serializer=mesh_dot_api_dot_mesh__pb2.DeleteTokenRequest.SerializeToString,
+                response_deserializer=mesh_dot_api_dot_mesh__pb2.DeleteTokenReply.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -291,6 +301,20 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTokens(self, request, context):
+        """{"tokens": [...]}, never with a secret.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteToken(self, request, context):
+        """NOT_FOUND where there is none. Nodes that have joined with it stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -348,6 +372,16 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.CreateToken,
                     request_deserializer=mesh_dot_api_dot_mesh__pb2.CreateTokenRequest.FromString,
                     response_serializer=mesh_dot_api_dot_mesh__pb2.CreateTokenReply.SerializeToString,
+            ),
+            'ListTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTokens,
+                    request_deserializer=mesh_dot_api_dot_mesh__pb2.ListTokensRequest.FromString,
+                    response_serializer=mesh_dot_api_dot_mesh__pb2.Answer.SerializeToString,
+            ),
+            'DeleteToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteToken,
+                    request_deserializer=mesh_dot_api_dot_mesh__pb2.DeleteTokenRequest.FromString,
+                    response_serializer=mesh_dot_api_dot_mesh__pb2.DeleteTokenReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -650,6 +684,60 @@ class Admin:
             '/weft.v1.Admin/CreateToken',
             mesh_dot_api_dot_mesh__pb2.CreateTokenRequest.SerializeToString,
             mesh_dot_api_dot_mesh__pb2.CreateTokenReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.v1.Admin/ListTokens',
+            mesh_dot_api_dot_mesh__pb2.ListTokensRequest.SerializeToString,
+            mesh_dot_api_dot_mesh__pb2.Answer.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weft.v1.Admin/DeleteToken',
+            mesh_dot_api_dot_mesh__pb2.DeleteTokenRequest.SerializeToString,
+            mesh_dot_api_dot_mesh__pb2.DeleteTokenReply.FromString,
             options,
             channel_credentials,
             insecure,

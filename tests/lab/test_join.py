@@ -62,6 +62,12 @@ def expired(control: ControllerProcess) -> str:
     return token
 
 
+def revoked(control: ControllerProcess) -> str:
+    token = control.token()
+    control.weft("token", "delete", token.split(".")[0])
+    return token
+
+
 def of_another_node(control: ControllerProcess) -> str:
     return control.token("--node", "somebody-else")
 
@@ -72,6 +78,7 @@ def of_another_node(control: ControllerProcess) -> str:
         (wrong_secret, "is not known or its secret is wrong"),
         (unknown_name, "is not known or its secret is wrong"),
         (expired, "has expired"),
+        (revoked, "is not known or its secret is wrong"),
         (of_another_node, "is good for node somebody-else only, not for guest"),
     ],
 )

@@ -36,6 +36,7 @@ class FakeAdmin(pb_grpc.AdminServicer):
     check: Json = field(default_factory=dict)
     flows: list[Json] = field(default_factory=list)
     identities: list[Json] = field(default_factory=list)
+    tokens: list[Json] = field(default_factory=list)
     node_answers: list[Json] = field(default_factory=list)
     """{"node", "json" or "error"}."""
     reply: pb.ApplyReply = field(default_factory=pb.ApplyReply)
@@ -116,6 +117,16 @@ class FakeAdmin(pb_grpc.AdminServicer):
     def CreateToken(self, request: Any, context: Any) -> pb.CreateTokenReply:
         self._asked(request, context)
         return pb.CreateTokenReply(token="name.secret.hash")
+
+    def ListTokens(self, request: Any, context: Any) -> pb.Answer:
+        self._asked(request, context)
+        return pb.Answer(json=json.dumps({"tokens": self.tokens}))
+
+    def DeleteToken(self, request: Any, context: Any) -> pb.DeleteTokenReply:
+        self._asked(request, context)
+        if request.id not in [token["id"] for token in self.tokens]:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"there is no join token {request.id}")
+        return pb.DeleteTokenReply()
 
 
 @contextmanager

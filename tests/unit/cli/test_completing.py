@@ -20,6 +20,7 @@ from cli.completing import (
     complete_object,
     complete_pod,
     complete_pod_or_service,
+    complete_token,
 )
 from tests.support.adminserver import FakeAdmin
 from tests.unit.cli import samples
@@ -52,6 +53,8 @@ def test_behind_a_namespace_names_are_bare(admin: FakeAdmin) -> None:
     here = context(admin.address, kind_words="po", namespace="shop")
     assert [item.value for item in complete_object(here, ARGUMENT, "c")] == ["client"]
     assert [item.value for item in complete_node(here, ARGUMENT, "")] == ["node-1"]
+    admin.tokens = [{"id": "abc123"}, {"id": "def456"}]
+    assert [item.value for item in complete_token(here, ARGUMENT, "d")] == ["def456"]
 
 
 def test_a_destination_may_be_a_service(admin: FakeAdmin) -> None:

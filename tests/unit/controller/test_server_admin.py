@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -223,11 +224,39 @@ def test_what_makes_no_sense_is_said(tmp_path: Path) -> None:
             controller.admin.Observe(pb.ObserveRequest(verdict="perhaps")).read(),
             controller.admin.CreateToken(pb.CreateTokenRequest(ttl_s=10**9)),
             controller.admin.CreateToken(pb.CreateTokenRequest(node="a b")),
+            controller.admin.DeleteToken(pb.DeleteTokenRequest(id="abcdef.0123.f00d")),
             controller.admin.NodeCommand(pb.NodeCommandRequest(node="nosuch", name="map-dump")).read(),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await call
             assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+    play(tmp_path, script)
+
+
+def test_join_tokens_are_listed_and_deleted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def script(controller: Running) -> None:
+        made = [
+            (await controller.admin.CreateToken(pb.CreateTokenRequest(node=node, uses=uses))).token
+            for node, uses in (("node-9", 0), ("", 5))
+        ]
+        first, second = (token.split(".")[0] for token in made)
+
+        async def listed() -> dict[str, tuple[str, int]]:
+            answer = json.loads((await controller.admin.ListTokens(pb.ListTokensRequest())).json)
+            return {row["id"]: (row["node"], row["usesLeft"]) for row in answer["tokens"]}
+
+        assert {first: ("node-9", 1), second: ("", 5)}.items() <= (await listed()).items()
+        await controller.admin.DeleteToken(pb.DeleteTokenRequest(id=first))
+        assert first not in await listed()
+        assert second in await listed()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await controller.admin.DeleteToken(pb.DeleteTokenRequest(id=first))
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+        assert f"join token {first} deleted" in caplog.text
+        assert not any(token.split(".")[1] in caplog.text for token in made)
 
     play(tmp_path, script)
 

@@ -11,6 +11,8 @@ from controller.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, St
 from controller.store import _TABLES, Store, StoredNode, StoredObject, StoredToken
 from mesh.model import Revision
 
+CREATED = ", created_s INTEGER NOT NULL DEFAULT 0"
+
 
 def row(name: str, json: str = "{}") -> StoredObject:
     return StoredObject(id=("Pod", "a", name), json=json, uid="u", created="c", source="user", status_by="user")
@@ -47,23 +49,32 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "store.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreTooNew, match="version 99, this controller knows 2"):
+    with pytest.raises(StoreTooNew, match="version 99, this controller knows 3"):
         Store(tmp_path / "store.db")
 
 
-def test_tokens_of_an_older_store_become_good_for_one_node(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "unknown", "row", "most"),
+    [
+        (1, f", most INTEGER NOT NULL{CREATED}", "('abcdef', 'hash', '', 100, 3)", 1),
+        (2, CREATED, "('abcdef', 'hash', '', 100, 3, 7)", 7),
+    ],
+)
+def test_tokens_of_an_older_store_are_good_for_as_many_as_then(
+    tmp_path: Path, version: int, unknown: str, row: str, most: int
+) -> None:
     connection = sqlite3.connect(tmp_path / "store.db")
     with connection:
-        for statement in _TABLES.replace(", most INTEGER NOT NULL", "").split(";"):
+        for statement in _TABLES.replace(unknown, "").split(";"):
             connection.execute(statement)
-        connection.execute("INSERT INTO tokens VALUES ('abcdef', 'hash', '', 100, 3)")
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"INSERT INTO tokens VALUES {row}")
+        connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
     for _ in range(2):
         store = Store(tmp_path / "store.db")
-        token = store.token("abcdef")
-        assert token is not None
-        assert (token.uses, token.most) == (3, 1)
+        assert store.tokens() == [
+            StoredToken(name="abcdef", secret_hash="hash", node="", expires_s=100, uses=3, most=most, created_s=0)
+        ]
         store.close()
 
 
@@ -118,6 +129,20 @@ def test_numbers_nodes_and_tokens_are_kept(tmp_path: Path) -> None:
     assert again.node("n2") is None
     again.forget_nodes(["n1", "n2"])
     assert again.nodes() == {}
+    again.close()
+
+
+def test_tokens_are_listed_and_deleted(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    made = [StoredToken(name=name, secret_hash="h", node=name, expires_s=100, created_s=7) for name in ("two", "one")]
+    for token in made:
+        store.put_token(token, now_s=7)
+    assert store.tokens() == made[::-1]
+    assert store.delete_token("two")
+    assert not store.delete_token("two")
+    store.close()
+    again = Store(tmp_path / "store.db")
+    assert again.tokens() == made[1:]
     again.close()
 
 
