@@ -8,6 +8,7 @@ from cli.document import Json, dig, number, rows, table, text, texts
 from cli.grid import Column, paint, render
 from cli.spans import age
 
+INDENT = " " * 12
 STATES = {"connected": "green", "away": "red", "yes": "green", "no": "yellow"}
 
 
@@ -30,8 +31,19 @@ NODES = (
 
 
 def seen(node: Json) -> str:
-    """How long ago the node was heard."""
-    return f"{age(number(node, 'ageSeconds'))} ago" if dig(node, "ageSeconds") is not None else ""
+    """How long ago the node was heard; nothing where the controller that would know it has been restarted since."""
+    if dig(node, "ageSeconds") is not None:
+        return f"{age(number(node, 'ageSeconds'))} ago"
+    return "never" if text(node, "neverSeen") == "true" else ""
+
+
+def absence(node: Json) -> str:
+    """Of a node without a connection: since when, and what to do."""
+    name, heard = text(node, "name"), seen(node)
+    if heard == "never":
+        return f"it has joined, but its agent was never seen; start it there, or: weft delete node {name}"
+    since = f"last heard {heard}" if heard else "not heard since the controller started"
+    return f"its agent is away, {since}; it enforces what it has; if it is gone for good: weft delete node {name}"
 
 
 def settled(answer: Json) -> bool:
@@ -52,13 +64,18 @@ def missing(answer: Json) -> list[str]:
     for node in nodes:
         name, enforced = text(node, "name"), number(node, "enforcedRevision")
         if text(node, "state") != "connected":
-            found.append(f"node {name}: its agent is away, last heard {seen(node) or 'never'}; it enforces what it has")
+            found.append(f"node {name}: {absence(node)}")
         elif enforced < newest:
             found.append(f"node {name}: enforces revision {enforced}, the newest is {newest}")
         elif number(node, "endpointsEnforced") < number(node, "endpoints"):
             waiting = number(node, "endpoints") - number(node, "endpointsEnforced")
             found.append(f"node {name}: {waiting} of {number(node, 'endpoints')} endpoints are not enforced yet")
     return found or ([] if settled(answer) else ["the controller does not say why; ask again"])
+
+
+def _below(line: str, width: int | None) -> list[str]:
+    """A line that goes on under its second word where the terminal is narrow."""
+    return textwrap.wrap(line, width, subsequent_indent=INDENT, break_on_hyphens=False) if width else [line]
 
 
 def status(answer: Json, *, colour: bool, width: int | None, wide: bool = False) -> str:
@@ -70,19 +87,18 @@ def status(answer: Json, *, colour: bool, width: int | None, wide: bool = False)
     said = everyone if settled(answer) else missing(answer)[0]
     state = text(controller, "state", default="up")
     version, revision = (text(controller, key, default="?") for key in ("version", "revision"))
-    lines = [
-        f"Controller: {state}, version {version}, revision {revision}",
-        f"Settled:    {shown}, {said}",
-    ]
-    lines += [f"            {more}" for more in ([] if settled(answer) else missing(answer)[1:])]
+    lines = [f"Controller: {state}, version {version}, revision {revision}"]
+    lines += _below(f"Settled:    {word}, {said}", width)
+    lines[1] = lines[1].replace(word, shown, 1)
+    for more in [] if settled(answer) else missing(answer)[1:]:
+        lines += _below(f"{INDENT}{more}", width)
     if settled(answer) and (error := text(controller, "sourceError")):
         lines.append(f"Source:     not read: {error}")
     counts = [f"{count} {kind}" for kind, count in table(answer, "objects").items()]
     if counts:
         # A count stays on the line of its kind.
         joined = ", ".join(count.replace(" ", "\xa0") for count in counts)
-        wrapped = textwrap.wrap(f"Objects:    {joined}", 80, subsequent_indent=" " * 12)
-        lines += [line.replace("\xa0", " ") for line in wrapped]
+        lines += [line.replace("\xa0", " ") for line in _below(f"Objects:    {joined}", width or 80)]
     if rows(answer, "nodes"):
         lines += ["", render(NODES, rows(answer, "nodes"), wide=wide, width=width, colour=colour)]
     warnings = [

@@ -64,6 +64,7 @@ class AdminParts:
 class AdminService(mesh_pb2_grpc.AdminServicer):
     def __init__(self, parts: AdminParts) -> None:
         self._parts = parts
+        self._started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
     # ---- objects --------------------------------------------------------------------------------------------------
 
@@ -130,7 +131,10 @@ class AdminService(mesh_pb2_grpc.AdminServicer):
         parts = self._parts
         async with _explained(context):
             joined = parts.store.nodes()
-        return _answer(status.status(parts.intake.intent, parts.publisher, parts.fleet, parts.source, joined))
+        answer = status.status(
+            parts.intake.intent, parts.publisher, parts.fleet, parts.source, joined, started=self._started
+        )
+        return _answer(answer)
 
     async def PolicyShow(self, request: pb.PolicyShowRequest, context: Context) -> pb.Answer:
         async with _explained(context):

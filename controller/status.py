@@ -11,6 +11,7 @@ from controller.errors import BadQuestion
 from controller.fleet import Fleet
 from controller.intent import Intent
 from controller.publisher import Publisher
+from controller.store import StoredNode
 from mesh.api.answers import problem_to_json
 from mesh.api.features import VERSION
 from mesh.model import Revision
@@ -19,10 +20,19 @@ Json = dict[str, Any]
 
 
 def status(
-    intent: Intent, publisher: Publisher, fleet: Fleet, source: DirectorySource | None, joined: Iterable[str]
+    intent: Intent,
+    publisher: Publisher,
+    fleet: Fleet,
+    source: DirectorySource | None,
+    joined: Mapping[str, StoredNode],
+    *,
+    started: str,
 ) -> Json:
-    """Everything at a glance. `settled`: every node that has joined enforces the newest revision."""
-    rows = [_node(name, fleet, intent.revision) for name in sorted(joined)]
+    """Everything at a glance. `settled`: every node that has joined enforces the newest revision.
+
+    `started`: when this controller did, which remembers of agents only what it has heard itself.
+    """
+    rows = [_node(node, fleet, intent.revision, started) for _, node in sorted(joined.items())]
     served = publisher.view is not None and publisher.view.revision == intent.revision
     return {
         "controller": _controller(intent, publisher, source),
@@ -57,7 +67,8 @@ def _controller(intent: Intent, publisher: Publisher, source: DirectorySource | 
     return answer
 
 
-def _node(name: str, fleet: Fleet, newest: Revision) -> Json:
+def _node(node: StoredNode, fleet: Fleet, newest: Revision, started: str) -> Json:
+    name = node.name
     link = fleet.links.get(name)
     acked = fleet.acked(name)
     age = fleet.age_s(name)
@@ -69,6 +80,8 @@ def _node(name: str, fleet: Fleet, newest: Revision) -> Json:
         "enforcedRevision": acked,
         "lag": max(0, newest - acked),
         "ageSeconds": None if age is None else round(age, 3),
+        "joined": node.joined,
+        "neverSeen": age is None and node.joined >= started,
         "endpoints": 0,
         "endpointsEnforced": 0,
         "proxyWorkers": 0,

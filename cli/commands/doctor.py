@@ -118,5 +118,5 @@ def _agent(node: Json) -> Check:
     if state == "connected":
         warnings = texts(node, "warnings")
         return Check(name, State.WARN if warnings else State.OK, "; ".join(warnings) or state)
-    heard = f"{state}, heard {statustext.seen(node) or 'never'}"
-    return Check(name, State.FAIL, heard, "see its log; it goes on enforcing what it has")
+    said, _, todo = statustext.absence(node).rpartition("; ")
+    return Check(name, State.FAIL, said, f"{todo}; its log says more")

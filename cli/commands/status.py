@@ -44,7 +44,8 @@ def command(target: Target, *, wait_s: float | None, watch: bool, form: Format) 
     answer = _until_settled(target, wait_s) if wait_s is not None else _ask(target)
     _show(answer, form)
     if wait_s is not None and not statustext.settled(answer):
-        raise DoesNotHold(f"not settled after {wait_s:g} s: {'; '.join(statustext.missing(answer))}")
+        reasons = statustext.missing(answer)
+        raise DoesNotHold(f"not settled after {wait_s:g} s:" + ("\n  " if reasons[1:] else " ") + "\n  ".join(reasons))
     try:
         while watch:
             time.sleep(1.0)

@@ -30,13 +30,38 @@ def test_what_is_missing_is_named_node_by_node() -> None:
     )
     assert missing(unsettled) == [
         "node a: enforces revision 16, the newest is 17",
-        "node b: its agent is away, last heard 2m ago; it enforces what it has",
+        (
+            "node b: its agent is away, last heard 2m ago; it enforces what it has; if it is gone for good: "
+            "weft delete node b"
+        ),
         "node c: 1 of 4 endpoints are not enforced yet",
     ]
     shown = status(unsettled, colour=False, width=80)
     assert "Settled:    no, node a: enforces revision 16" in shown
     assert shown.endswith("Warnings:\n  c: map ct is 91 % full")
     assert not settled(unsettled)
+
+
+def test_a_node_that_never_had_an_agent_is_told_from_one_that_is_away() -> None:
+    unsettled = answer(
+        status_node("a", state="away", enforced=0, ageSeconds=None, neverSeen=True),
+        status_node("b", state="away", enforced=0, ageSeconds=None, neverSeen=False),
+        settled=False,
+    )
+    assert missing(unsettled) == [
+        "node a: it has joined, but its agent was never seen; start it there, or: weft delete node a",
+        (
+            "node b: its agent is away, not heard since the controller started; it enforces what it has; "
+            "if it is gone for good: weft delete node b"
+        ),
+    ]
+    lines = status(unsettled, colour=False, width=80).splitlines()
+    assert lines[1:3] == [
+        "Settled:    no, node a: it has joined, but its agent was never seen; start it",
+        "            there, or: weft delete node a",
+    ]
+    assert [line.split()[-1] for line in lines[-2:]] == ["never", "-"]
+    assert all(len(line) <= 80 for line in lines)
 
 
 def test_a_source_that_cannot_be_read_is_said_even_when_settled() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from controller.errors import BadQuestion
 from controller.status import check_node
+from controller.store import StoredNode
 from tests.unit.controller.manifests import SHOP, intent_of
 from tests.unit.controller.running import NodeKey, running
 
@@ -27,7 +28,19 @@ def test_a_node_that_joined_and_is_away_keeps_the_cluster_from_being_settled(tmp
             status = await controller.status()
             (row,) = status["nodes"]
             assert (row["name"], row["state"], row["lag"], row["ageSeconds"]) == ("n1", "away", 2, None)
+            assert row["neverSeen"] is True
             assert status["settled"] is False
+
+    asyncio.run(main())
+
+
+def test_a_node_that_joined_under_an_earlier_controller_may_have_been_heard_by_that(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(tmp_path) as controller:
+            before = StoredNode(name="n1", key_hash="k", joined="2020-01-02T03:04:05Z")
+            controller.controller.store.put_node(before)
+            (row,) = (await controller.status())["nodes"]
+            assert (row["joined"], row["ageSeconds"], row["neverSeen"]) == (before.joined, None, False)
 
     asyncio.run(main())
 

@@ -31,6 +31,21 @@ def test_an_unsettled_cluster_is_no_failure_unless_one_waits(weft: Weft, admin: 
     assert "not settled after 0 s: node node-1: enforces revision 3, the newest is 17" in done.stderr
 
 
+def test_who_was_waited_for_is_named_and_what_to_do(weft: Weft, admin: FakeAdmin) -> None:
+    never = samples.status_node("node-9", state="away", enforced=0, ageSeconds=None, neverSeen=True)
+    admin.status = samples.status(never, settled=False)
+    assert weft("status", "--wait", "0").stderr == (
+        "weft: not settled after 0 s: node node-9: it has joined, but its agent was never seen; start it there, or: "
+        "weft delete node node-9\n"
+    )
+    admin.status = samples.status(never, samples.status_node(enforced=3), settled=False)
+    assert weft("status", "--wait", "0").stderr.splitlines() == [
+        "weft: not settled after 0 s:",
+        "  node node-9: it has joined, but its agent was never seen; start it there, or: weft delete node node-9",
+        "  node node-1: enforces revision 3, the newest is 17",
+    ]
+
+
 def test_waiting_ends_when_it_is_settled(weft: Weft, admin: FakeAdmin) -> None:
     admin.statuses = [samples.status(settled=False), samples.status(settled=False)]
     admin.status = samples.status()
