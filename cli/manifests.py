@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from cli.client import Manifest
 
 SUFFIXES = (".yaml", ".yml", ".json")
-LARGEST_FILE_BYTES = 32 * 1024 * 1024
+LARGEST_FILE_BYTES = 8 << 20
+"""What the controller takes."""
 STDIN = "<stdin>"
 
 
@@ -67,7 +68,7 @@ def _read(file: Path) -> str:
 
 def _decode(data: bytes, file: str) -> str:
     if len(data) > LARGEST_FILE_BYTES:
-        raise Refused([Problem(file=file, reason=f"larger than {LARGEST_FILE_BYTES // 1024 // 1024} MiB")])
+        raise Refused([Problem(file=file, reason=f"larger than {LARGEST_FILE_BYTES >> 20} MiB; split it")])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

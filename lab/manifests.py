@@ -10,14 +10,14 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lab.addressing import DNS4, DNS6
 from lab.podspec import DNS_IMAGE
+from mesh.objects.documents import MAX_BYTES
 from mesh.objects.references import NAMESPACES_THAT_ALWAYS_EXIST
 
 SUFFIXES = (".yaml", ".yml", ".json")
-LARGEST_FILE_BYTES = 32 * 1024 * 1024
 DEFAULT_NODE = "node-1"
 
 
@@ -30,10 +30,10 @@ def read(paths: Sequence[str]) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     for path in paths:
         if path == "-":
-            found["<stdin>"] = sys.stdin.read(LARGEST_FILE_BYTES)
+            found["<stdin>"] = _text(sys.stdin.buffer, "<stdin>")
             continue
         for file in _files(path):
-            found.setdefault(str(file), _text(file))
+            found.setdefault(str(file), _opened(file))
     return list(found.items())
 
 
@@ -51,15 +51,22 @@ def _files(given: str) -> list[Path]:
     return files
 
 
-def _text(file: Path) -> str:
+def _opened(file: Path) -> str:
     try:
-        if file.stat().st_size > LARGEST_FILE_BYTES:
-            raise CannotRead(f"{file}: larger than {LARGEST_FILE_BYTES // 1024 // 1024} MiB")
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CannotRead(f"{file}: byte {error.start}: not UTF-8 text") from error
+        with file.open("rb") as stream:
+            return _text(stream, str(file))
     except OSError as error:
         raise CannotRead(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def _text(stream: BinaryIO, file: str) -> str:
+    data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise CannotRead(f"{file}: larger than {MAX_BYTES >> 20} MiB; split it")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CannotRead(f"{file}: byte {error.start}: not UTF-8 text") from error
 
 
 def additions(present: Iterable[tuple[str, str]], zone: Path) -> list[tuple[str, str]]:

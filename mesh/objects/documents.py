@@ -92,7 +92,7 @@ def read(text: str, file: str) -> Manifest:
     except _Refused as refused:
         problems.append(Problem(file, "", "", refused.reason, refused.line))
     except yaml.YAMLError as fault:
-        problems.append(Problem(file, "", "", f"is not YAML: {_yaml_reason(fault)}", _yaml_line(fault)))
+        problems.append(Problem(file, "", "", f"is not YAML: {_yaml_reason(fault, text)}", _yaml_line(fault)))
     if problems:
         raise ObjectsRefused(problems)
     return Manifest(tuple(objects), tuple(passed_by))
@@ -155,9 +155,17 @@ def _placed(problem: Problem, path: str) -> Problem:
     return Problem(problem.file, path, problem.field, problem.reason, problem.line)
 
 
-def _yaml_reason(fault: yaml.YAMLError) -> str:
+def _yaml_reason(fault: yaml.YAMLError, text: str) -> str:
     words = getattr(fault, "problem", None) or getattr(fault, "reason", None) or str(fault)
+    if _at_a_tab(fault, text):
+        return "a tab where it is indented; YAML takes spaces alone"
     return str(words).splitlines()[0] if str(words) else type(fault).__name__
+
+
+def _at_a_tab(fault: yaml.YAMLError, text: str) -> bool:
+    number = _yaml_line(fault)
+    line = text.split("\n")[number - 1] if 0 < number <= text.count("\n") + 1 else ""
+    return "\t" in line[: len(line) - len(line.lstrip(" \t-"))]
 
 
 def _yaml_line(fault: yaml.YAMLError) -> int:
@@ -203,7 +211,7 @@ class _Builder:
         except UnicodeEncodeError as fault:
             raise _Refused("is not valid Unicode") from fault
         if size > MAX_BYTES:
-            raise _Refused(f"is {size} bytes long, at most {MAX_BYTES} are read")
+            raise _Refused(f"larger than {MAX_BYTES >> 20} MiB; split it")
         self._events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
         self.lines = _Lines()
         self._anchors: dict[str, tuple[Any, int]] = {}

@@ -11,7 +11,8 @@ import click
 import pytest
 
 from cli.errors import Refused
-from cli.manifests import STDIN, read_all
+from cli.manifests import LARGEST_FILE_BYTES, STDIN, read_all
+from mesh.objects.documents import MAX_BYTES
 
 
 def names(paths: list[str]) -> list[str]:
@@ -68,5 +69,9 @@ def test_what_is_no_text_is_refused_with_its_place(tmp_path: Path) -> None:
 def test_a_huge_file_is_refused_before_it_is_read_whole(tmp_path: Path) -> None:
     with (tmp_path / "x.yaml").open("wb") as sparse:
         sparse.truncate(40 * 1024 * 1024)
-    with pytest.raises(Refused, match="larger than 32 MiB"):
+    with pytest.raises(Refused, match="larger than 8 MiB; split it"):
         read_all([str(tmp_path / "x.yaml")])
+
+
+def test_the_controller_takes_what_is_read_here() -> None:
+    assert LARGEST_FILE_BYTES == MAX_BYTES

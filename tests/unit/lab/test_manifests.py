@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lab.manifests import CannotRead, additions, read
 from mesh.objects import documents
+from mesh.objects.documents import MAX_BYTES
 
 
 def test_directories_are_read_in_order_and_no_file_twice(tmp_path: Path) -> None:
@@ -25,6 +29,22 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> 
         path.write_bytes(content)
     with pytest.raises(CannotRead, match=r"x\.yaml"):
         read([str(path)])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"), [(b"kind: \xff", "<stdin>: byte 6: not UTF-8"), (b"#" * (MAX_BYTES + 1), "<stdin>: larger than")]
+)
+def test_what_cannot_be_read_from_standard_input_is_said(
+    monkeypatch: pytest.MonkeyPatch, given: bytes, says: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(given)))
+    with pytest.raises(CannotRead, match=says):
+        read(["-"])
+
+
+def test_standard_input_is_a_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO("\ufeffkind: Pod".encode())))
+    assert read(["-"]) == [("<stdin>", "kind: Pod")]
 
 
 def test_an_empty_directory_is_refused(tmp_path: Path) -> None:
