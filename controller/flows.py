@@ -38,6 +38,9 @@ class End:
             namespace, slash, name = text.partition("/")
             if not slash or not namespace:
                 raise ValueError(f"{text[:80]!r} is neither NAMESPACE/POD, NAMESPACE/, an address nor a CIDR") from None
+            if "." in namespace or ":" in namespace:
+                why = "bits are set behind its length, or it is too long"
+                raise ValueError(f"{text[:80]!r} is not a CIDR: {why}") from None
             return cls(namespace, name)
 
     def matches(self, party: Party, service: str = "") -> bool:

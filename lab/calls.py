@@ -136,9 +136,13 @@ class CallServer:
         if component in ("controller", "supervisor"):
             return [(component, names.log(component))]
         if component in ("agent", "proxy", "access"):
-            return [(name, names.log(f"{component}-{name}")) for name in self._nodes(node)]
+            return [(name, names.log(f"{component}-{name}")) for name in self._nodes(component, node)]
         raise BadCall(f"unknown component {component!r}: agent, proxy, access, controller, supervisor or NS/POD")
 
-    def _nodes(self, only: Any) -> Iterable[str]:
+    def _nodes(self, component: str, only: Any) -> Iterable[str]:
         nodes = sorted({component.node for component in self._supervisor.components if component.node})
-        return [node for node in nodes if only is None or node == only]
+        if only is None:
+            return nodes
+        if only not in nodes:
+            raise BadCall(f"no {component} on node {only!r}; nodes that have one: {', '.join(nodes) or 'none'}")
+        return [only]

@@ -30,7 +30,7 @@ VIEW = View(
         Column(header="EPOCH", right=True, wide=True, value=lambda row: text(row, "epoch")),
     ),
     name=lambda row: f"{text(row, 'namespace')}/{text(row, 'pod')}",
-    empty="no endpoints: no agent holds a pod",
+    empty="no endpoints",
 )
 
 

@@ -24,7 +24,13 @@ NEAR = 5
 
 
 def _since(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int:
-    return instant_ns(value, now_ns=time.time_ns()) if value else 0
+    if not value:
+        return 0
+    try:
+        return instant_ns(value, now_ns=time.time_ns())
+    except click.BadParameter as error:
+        also = "" if "T" in value else ", or a time such as 2026-01-31T12:00:00Z"
+        raise click.BadParameter(f"{error.message}{also}") from error
 
 
 def _status(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:

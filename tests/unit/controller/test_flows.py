@@ -58,6 +58,12 @@ def test_what_is_no_end_is_refused() -> None:
         End.read("nonsense")
 
 
+@pytest.mark.parametrize("text", ["10.0.0.0/99", "10.0.0.1/8", "fd00::/200", "10.0.0/8"])
+def test_what_is_no_cidr_is_not_taken_for_a_pod(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a CIDR"):
+        End.read(text)
+
+
 def test_the_ring_keeps_the_newest_and_answers_in_order() -> None:
     flows = Flows(limit=3)
     flows.add("n1", [replace(FLOW, id=str(i)) for i in range(5)], lost=2)

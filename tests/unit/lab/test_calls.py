@@ -99,6 +99,7 @@ def test_a_node_can_be_chosen_and_otherwise_all_are_meant(supervisor: FakeSuperv
         (b'{"call": "kill", "component": "kubelet"}', "unknown component 'kubelet'"),
         (b'{"call": "kill", "component": "agent", "node": "n9"}', "nodes that have one: n1, n2"),
         (b'{"call": "logs", "component": "shop/none"}', "no pod shop/none"),
+        (b'{"call": "logs", "component": "agent", "node": "n9"}', "no agent on node 'n9'; nodes that have one: n1, n2"),
     ],
 )
 def test_nonsense_is_answered_with_a_sentence(supervisor: FakeSupervisor, request_line: bytes, says: str) -> None:

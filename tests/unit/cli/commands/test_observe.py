@@ -110,4 +110,5 @@ def test_a_name_that_nobody_has_is_said_but_not_refused(weft: Weft, admin: FakeA
 def test_a_time_that_is_none_names_its_option(weft: Weft) -> None:
     done = weft("observe", "--since", "yesterday")
     assert done.exit_code == 2
-    assert "Invalid value for '--since': 'yesterday'" in done.stderr
+    assert "Invalid value for '--since': 'yesterday' is no span of time; write for example 30s, 5m" in done.stderr
+    assert "or a time such as 2026-01-31T12:00:00Z" in done.stderr
