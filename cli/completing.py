@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 from click.shell_completion import CompletionItem
 
-from cli import document, kinds, target
+from cli import document, kinds, sockets
 from cli.errors import WeftError
 from cli.target import Target, choose
 
@@ -87,5 +87,4 @@ def complete_token(context: click.Context, parameter: click.Parameter, incomplet
 
 def complete_lab(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The labs of this machine."""
-    found = target.LABS.iterdir() if target.LABS.is_dir() else ()
-    return _matching(sorted(path.name for path in found), incomplete)
+    return _matching(sockets.labs(), incomplete)

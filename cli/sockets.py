@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from cli import target as targets
 from cli.errors import Unreachable
-from cli.target import Target
+from cli.target import DEFAULT_LAB, Target
 
 CONNECT_TIMEOUT_S = 3.0
 
@@ -23,6 +24,11 @@ def connect(path: Path, *, component: str, target: Target) -> socket.socket:
     return link
 
 
+def labs() -> list[str]:
+    """Names of the labs of this machine, those that have crashed included."""
+    return sorted(path.name for path in targets.LABS.iterdir()) if targets.LABS.is_dir() else []
+
+
 def explain(error: OSError, path: Path, *, component: str, target: Target) -> str:
     """What a failed connect means for a person."""
     where = f"cannot reach the {component}{target.whose} at {path}"
@@ -30,13 +36,19 @@ def explain(error: OSError, path: Path, *, component: str, target: Target) -> st
         return f"{where}: permission denied; the socket is for root, run this as root"
     if isinstance(error, FileNotFoundError):
         if target.lab is not None:
+            name = f"--name {target.lab} " * (target.lab != DEFAULT_LAB)
+            others = ", ".join(lab for lab in labs() if lab != target.lab)
             return (
-                f"{where}: no such socket; the lab is not running. "
-                f"Start it with: weft lab up --name {target.lab} PATH..., or name another one with --lab"
+                f"{where}: no such socket; the lab is not running. Start it with: weft lab up {name}PATH..., "
+                f"or name another one with --lab{f' (there is {others})' * bool(others)}"
             )
         return f"{where}: no such socket; is the controller running with --admin-socket {path}?"
     if isinstance(error, ConnectionRefusedError):
-        again = f"weft --lab {target.lab} lab status shows what runs" if target.lab is not None else "start it again"
+        again = "start it again"
+        if target.lab is not None:
+            again = f"weft --lab {target.lab} lab status shows what runs"
+            if component == "supervisor":  # that is who would show it
+                again = f"it has died; remove what it has left with: weft lab down --name {target.lab}"
         return f"{where}: nobody listens any more; {again}"
     if isinstance(error, TimeoutError):
         return f"{where}: no answer within {CONNECT_TIMEOUT_S:g} s; it is overloaded or stuck, see its log"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -40,6 +41,8 @@ def command(target: Target, *, instance: str | None, state: str | None, cgroup: 
     if instance is None and (state or cgroup):
         raise click.UsageError("--state and --cgroup belong to a node's agent: name it with --instance")
     what = f"lab {target.lab_name}" if instance is None else f"the agent {instance} of this node, and its enforcement"
+    if os.geteuid() != 0:
+        raise DoesNotHold("uninstall needs root: it removes kernel programs, network namespaces, cgroups and files")
     if not yes:
         _ask(what)
     before = left_of_lab(target.lab_name) if instance is None else left_of_instance(instance, state)

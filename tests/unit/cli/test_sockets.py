@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import target as target_module
 from cli.errors import Unreachable
 from cli.sockets import connect, explain
 from cli.target import Target, of_lab
@@ -27,6 +28,17 @@ def test_no_lab_says_how_to_bring_it_up() -> None:
     assert "weft lab up --name green PATH" in said
 
 
+def test_other_labs_of_the_machine_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target_module, "LABS", tmp_path)
+    lab = of_lab("default")
+    said = explain(FileNotFoundError(), Path("/x"), component="controller", target=lab)
+    assert said.endswith("Start it with: weft lab up PATH..., or name another one with --lab")
+    for name in ("red", "default", "green"):
+        (tmp_path / name).mkdir()
+    said = explain(FileNotFoundError(), Path("/x"), component="controller", target=lab)
+    assert said.endswith("or name another one with --lab (there is green, red)")
+
+
 def test_a_socket_that_nobody_listens_on(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as dead:
@@ -40,6 +52,7 @@ def test_permission_and_silence_have_sentences_of_their_own() -> None:
     assert "run this as root" in explain(PermissionError(), Path("/x"), component="c", target=lab)
     assert "no answer within" in explain(TimeoutError(), Path("/x"), component="c", target=lab)
     assert "lab status" in explain(ConnectionRefusedError(), Path("/x"), component="c", target=lab)
+    assert "lab down --name a" in explain(ConnectionRefusedError(), Path("/x"), component="supervisor", target=lab)
 
 
 def test_a_listening_socket_is_connected(tmp_path: Path) -> None:

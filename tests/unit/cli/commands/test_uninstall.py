@@ -24,6 +24,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir()
         monkeypatch.setattr(module, attribute, tmp_path / name)
     monkeypatch.setattr(uninstall, "CGROUPS", (tmp_path / "cgroup",))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
     for path in (
         "bpf/a.node-1",
         "bpf/b.node-1",
@@ -84,4 +85,16 @@ def test_nobody_to_ask_is_a_usage_error(weft_alone: Weft, machine: Path, monkeyp
     seen = removing(monkeypatch)
     assert weft_alone("--lab", "a", "uninstall").exit_code == 2
     assert weft_alone("uninstall", "--state", "x", "--yes").exit_code == 2
+    assert seen == []
+
+
+def test_who_is_not_root_is_told_before_anything_else(
+    weft_alone: Weft, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    seen = removing(monkeypatch)
+    for arguments in (("--lab", "a", "uninstall"), ("uninstall", "--instance", "node", "--yes")):
+        done = weft_alone(*arguments)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr.startswith("weft: uninstall needs root")
     assert seen == []
