@@ -14,6 +14,7 @@ import click
 
 from cli.completing import complete_lab
 from cli.target import choose
+from cli.terminal import told
 from cli.version import VERSION
 from cli.words import Words, examples
 
@@ -47,6 +48,15 @@ class Weft(Words):
         "completion": "cli.commands.completion",
         "version": "cli.commands.version",
     }
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """What is wrong with the words is told as all errors are."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            prefix = "Error: "  # click's
+            said = told(prefix + error.format_message()).removeprefix(prefix)
+            raise click.UsageError(said, error.ctx) from error
 
 
 @click.command(

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 
 from cli.document import Json, rows, text
-from cli.grid import paint
+from cli.grid import hanging, paint
 
 OLDEST_KERNEL = (6, 1)
 LOW_DISK_BYTES = 200 * 1024 * 1024
@@ -217,16 +217,17 @@ def worst(checks: Sequence[Check]) -> State:
 _COLOURS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red"}
 
 
-def lines(checks: Sequence[Check], *, colour: bool) -> str:
-    """`ok    kernel   6.18 (x86_64)`; what to do stands below."""
-    width = max((len(check.check) for check in checks), default=0)
+def lines(checks: Sequence[Check], *, colour: bool, width: int | None = None) -> str:
+    """`ok    kernel   6.18 (x86_64)`; what to do stands below. `width` is that of the terminal."""
+    names = max((len(check.check) for check in checks), default=0)
     shown = []
     for check in checks:
         state = f"{check.state.value:<4}"
         painted = paint(state, _COLOURS[check.state]) if colour else state
-        shown.append(f"{painted}  {check.check:<{width}}  {check.detail}")
+        first, *others = hanging(f"{state}  {check.check:<{names}}  {check.detail}", width, names + 8)
+        shown += [painted + first.removeprefix(state), *others]
         if check.todo and check.state is not State.OK:
-            shown.append(f"{'':<4}  {'':<{width}}  -> {check.todo}")
+            shown += hanging(f"{'':<4}  {'':<{names}}  -> {check.todo}", width, names + 11)
     return "\n".join(shown)
 
 

@@ -12,6 +12,8 @@ from typing import IO, Any
 
 import click
 
+from cli.terminal import told
+
 
 class WeftError(click.ClickException):
     """An end of the command that is not success; one sentence for an operator."""
@@ -19,7 +21,7 @@ class WeftError(click.ClickException):
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"weft: {self.format_message()}", file=file, err=True)
+        click.echo(told(f"weft: {self.format_message()}"), file=file, err=True)
 
 
 class DoesNotHold(WeftError):
@@ -66,4 +68,4 @@ class Refused(WeftError):
     def show(self, file: IO[Any] | None = None) -> None:
         for problem in self.problems or (Problem(reason=self.message),):
             speaker = "" if problem.file or problem.object else "weft: "
-            click.echo(speaker + str(problem).replace("\n", " "), file=file, err=True)
+            click.echo(told(speaker + str(problem).replace("\n", " ")), file=file, err=True)

@@ -23,6 +23,15 @@ def paint(text: str, colour: str | None) -> str:
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colour else text
 
 
+def hanging(line: str, width: int | None, indent: int) -> list[str]:
+    """A line that goes on below, that far in, where it has no room. Its own spaces stay, and no word is broken."""
+    if width is None or len(line) <= width:
+        return [line]
+    return textwrap.wrap(
+        line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False, expand_tabs=False
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     header: str

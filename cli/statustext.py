@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from cli.document import Json, dig, number, rows, table, text, texts
-from cli.grid import Column, paint, render
+from cli.grid import Column, hanging, paint, render
 from cli.spans import age
 
-INDENT = " " * 12
+INDENT = 12
 STATES = {"connected": "green", "away": "red", "yes": "green", "no": "yellow"}
 
 
@@ -73,11 +71,6 @@ def missing(answer: Json) -> list[str]:
     return found or ([] if settled(answer) else ["the controller does not say why; ask again"])
 
 
-def _below(line: str, width: int | None) -> list[str]:
-    """A line that goes on under its second word where the terminal is narrow."""
-    return textwrap.wrap(line, width, subsequent_indent=INDENT, break_on_hyphens=False) if width else [line]
-
-
 def status(answer: Json, *, colour: bool, width: int | None, wide: bool = False) -> str:
     """Controller, verdict, nodes, warnings, objects."""
     controller = table(answer, "controller")
@@ -88,17 +81,17 @@ def status(answer: Json, *, colour: bool, width: int | None, wide: bool = False)
     state = text(controller, "state", default="up")
     version, revision = (text(controller, key, default="?") for key in ("version", "revision"))
     lines = [f"Controller: {state}, version {version}, revision {revision}"]
-    lines += _below(f"Settled:    {word}, {said}", width)
+    lines += hanging(f"Settled:    {word}, {said}", width, INDENT)
     lines[1] = lines[1].replace(word, shown, 1)
     for more in [] if settled(answer) else missing(answer)[1:]:
-        lines += _below(f"{INDENT}{more}", width)
+        lines += hanging(f"{'':<{INDENT}}{more}", width, INDENT)
     if settled(answer) and (error := text(controller, "sourceError")):
         lines.append(f"Source:     not read: {error}")
     counts = [f"{count} {kind}" for kind, count in table(answer, "objects").items()]
     if counts:
         # A count stays on the line of its kind.
         joined = ", ".join(count.replace(" ", "\xa0") for count in counts)
-        lines += [line.replace("\xa0", " ") for line in _below(f"Objects:    {joined}", width or 80)]
+        lines += [line.replace("\xa0", " ") for line in hanging(f"Objects:    {joined}", width or 80, INDENT)]
     if rows(answer, "nodes"):
         lines += ["", render(NODES, rows(answer, "nodes"), wide=wide, width=width, colour=colour)]
     warnings = [
@@ -107,5 +100,7 @@ def status(answer: Json, *, colour: bool, width: int | None, wide: bool = False)
     warnings += [f"controller: {warning}" for warning in texts(controller, "warnings")]
     warnings += [f"source: {warning}" for warning in texts(controller, "sourceWarnings")]
     if warnings:
-        lines += ["", "Warnings:", *(f"  {warning}" for warning in warnings)]
+        lines += ["", "Warnings:"]
+        for warning in warnings:
+            lines += hanging(f"  {warning}", width, 4)
     return "\n".join(lines)

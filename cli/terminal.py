@@ -9,6 +9,8 @@ import sys
 
 import click
 
+from cli.grid import hanging
+
 
 def colour() -> bool:
     """On a terminal, unless NO_COLOR is set or the terminal is dumb."""
@@ -37,4 +39,15 @@ def say(text: str) -> None:
 
 def hint(text: str) -> None:
     """A line for people, beside the answer: standard error."""
-    click.echo(harmless(text) if sys.stderr.isatty() else text, err=True)
+    click.echo(told(text), err=True)
+
+
+def told(text: str) -> str:
+    """Text for standard error. On a terminal long lines go on below, indented, and no word is broken."""
+    if not sys.stderr.isatty():
+        return text
+    columns = shutil.get_terminal_size().columns
+    shown = []
+    for line in harmless(text).split("\n"):
+        shown += hanging(line, columns, len(line) - len(line.lstrip(" ")) + 2)
+    return "\n".join(shown)

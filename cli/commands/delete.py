@@ -30,7 +30,7 @@ from cli.words import examples
     multiple=True,
     metavar="PATH",
     type=click.Path(allow_dash=True),
-    help="The objects of a file or directory.",
+    help="The objects of a file or directory, or - for standard input. May be repeated.",
 )
 @click.option("--ignore-not-found", is_flag=True, help="What is not there is no error.")
 @click.argument("kind", required=False, shell_complete=complete_kind)

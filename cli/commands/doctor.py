@@ -34,7 +34,7 @@ def command(target: Target, *, form: Format) -> None:
     facts = look()
     checks = [*merged(machine(facts), preflight()), *running(target, root=facts.user_id == 0)]
     if form.for_people:
-        terminal.say(lines(checks, colour=terminal.colour()))
+        terminal.say(lines(checks, colour=terminal.colour(), width=terminal.width()))
     elif form is Format.NAME:
         for check in checks:
             terminal.say(check.check)
@@ -119,4 +119,4 @@ def _agent(node: Json) -> Check:
         warnings = texts(node, "warnings")
         return Check(name, State.WARN if warnings else State.OK, "; ".join(warnings) or state)
     said, _, todo = statustext.absence(node).rpartition("; ")
-    return Check(name, State.FAIL, said, f"{todo}; its log says more")
+    return Check(name, State.FAIL, said, f"see its log; {todo}")

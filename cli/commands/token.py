@@ -59,7 +59,9 @@ def command() -> None:
     ),
 )
 @click.option("--node", default="", metavar="NODE", shell_complete=complete_node, help="Good for this node only.")
-@click.option("--uses", type=click.IntRange(1, 100_000), help="How many nodes may join with it; 1 without it.")
+@click.option(
+    "--uses", type=click.IntRange(1, 100_000), metavar="N", help="How many nodes may join with it; 1 without it."
+)
 @click.option("--ttl", "ttl_s", callback=_seconds, metavar="TIME", help="How long it is good; 24h without it.")
 @output_option
 @click.pass_obj
@@ -86,7 +88,7 @@ def create(target: Target, *, node: str, uses: int | None, ttl_s: int, form: For
 @listing_options
 @click.pass_obj
 def listed(target: Target, *, listing: Listing) -> None:
-    """Join tokens that were made: for whom, for how many more, until when.
+    """Tokens that were made, and how far they are used.
 
     ID is the part of a token before its first dot; the secret is kept by nobody but who was given it. Tokens that have
     expired leave the list when the next one is made. They are the cluster's: -n changes nothing.
@@ -104,7 +106,7 @@ def listed(target: Target, *, listing: Listing) -> None:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=complete_token)
 @click.pass_obj
 def delete(target: Target, *, ids: tuple[str, ...]) -> None:
-    """Revoke join tokens: nobody can join with them any more.
+    """Revoke tokens: nobody can join with them any more.
 
     Nodes that have joined stay; they go with: weft delete node NAME. Exit status 1 if one is not there; the others are
     deleted.

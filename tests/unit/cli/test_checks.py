@@ -79,6 +79,20 @@ def test_lines_are_aligned_and_say_what_to_do() -> None:
     assert shown == "ok    a       fine\nfail  longer  bad\n              -> mend it"
 
 
+def test_lines_go_on_under_their_text_on_a_narrow_terminal() -> None:
+    shown = lines([Check("a", State.WARN, "one two three", "do this and that")], colour=False, width=18)
+    assert shown.splitlines() == [
+        "warn  a  one two",
+        "         three",
+        "         -> do",
+        "            this",
+        "            and",
+        "            that",
+    ]
+    coloured = lines([Check("a", State.WARN, "one two three", "")], colour=True, width=18)
+    assert coloured == "\x1b[33mwarn\x1b[0m  a  one two\n         three"
+
+
 def test_worst_and_documents() -> None:
     checks = [Check("a", State.OK, ""), Check("b", State.WARN, "d", "t")]
     assert worst(checks) is State.WARN

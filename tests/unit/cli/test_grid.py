@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.document import text
-from cli.grid import Column, paint, render
+from cli.grid import Column, hanging, paint, render
 
 COLUMNS = (
     Column(header="NAME", value=lambda row: text(row, "name"), shrink=True),
@@ -63,6 +63,12 @@ def test_a_column_that_wraps_stands_below_where_the_others_leave_no_room() -> No
 def test_no_line_of_a_column_that_wraps_is_wider_than_the_terminal(found: list[tuple[str, str]], width: int) -> None:
     rows: list[dict[str, object]] = [{"name": name, "why": why} for name, why in found]
     assert all(len(line) <= width for line in render(WRAPPED, rows, width=width).splitlines())
+
+
+def test_a_line_goes_on_below_between_words() -> None:
+    assert hanging("ok    a  one two three", 14, 9) == ["ok    a  one", "         two", "         three"]
+    assert hanging("ok    a  one two three", None, 9) == ["ok    a  one two three"]
+    assert hanging("/a/very/long/path is whole", 10, 2) == ["/a/very/long/path", "  is whole"]
 
 
 def test_wide_shows_more() -> None:

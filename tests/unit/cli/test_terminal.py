@@ -50,3 +50,20 @@ def test_other_peoples_text_cannot_drive_the_terminal(
     out, err = capsys.readouterr()
     if "\x1b[31m" not in given:
         assert (out, err) == (f"{shown}\n", f"{shown}\n")
+
+
+def test_an_error_goes_on_below_on_a_terminal_and_is_one_line_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    line = "weft: cannot reach it at /run/weft/labs/default/controller/admin.sock: it is down"
+    assert terminal.told(line) == line
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert terminal.told(line).splitlines() == [
+        "weft: cannot reach it at",
+        "  /run/weft/labs/default/controller/admin.sock:",
+        "  it is down",
+    ]
+    assert terminal.told("short\n  node a: it is behind the newest of all revisions").splitlines() == [
+        "short",
+        "  node a: it is behind the newest of all",
+        "    revisions",
+    ]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from cli.__main__ import Weft
 from cli.__main__ import weft as group
@@ -38,11 +44,9 @@ def test_the_version_is_one_flag_away(weft_alone: Run) -> None:
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
-def test_every_help_teaches_by_example_and_fits(
-    weft_alone: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
-) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    done = weft_alone(*words, "--help")
+def test_every_help_teaches_by_example_and_fits(words: tuple[str, ...]) -> None:
+    # click leaves two columns of a terminal free
+    done = CliRunner().invoke(group, [*words, "--help"], prog_name="weft", terminal_width=78)
     assert done.exit_code == 0
     assert "Examples:\n    " in done.output
     assert "Usage: weft" in done.output
@@ -96,6 +100,34 @@ def test_help_imports_neither_grpc_nor_yaml() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def on_a_terminal(columns: int, *arguments: str) -> list[str]:
+    """Lines that the command writes to a real one."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    written = b""
+    with subprocess.Popen([sys.executable, "-m", "cli", *arguments], stdout=theirs, stderr=theirs, env=environment):
+        os.close(theirs)
+        with suppress(OSError):  # how a terminal says that nobody writes any more
+            while piece := os.read(ours, 65536):
+                written += piece
+    os.close(ours)
+    return written.decode().splitlines()
+
+
+def test_errors_are_broken_between_words_on_a_terminal() -> None:
+    assert on_a_terminal(60, "get", "pods", "-o", "nonsense")[-3:] == [
+        "Error: Invalid value for '-o' / '--output': 'nonsense' is",
+        "  not one of 'table', 'wide', 'name', 'json', 'yaml',",
+        "  'jsonl'.",
+    ]
+    assert on_a_terminal(60, "--controller", "unix:/nobody/here", "status") == [
+        "weft: cannot reach the controller at /nobody/here: no such",
+        "  socket; is the controller running with --admin-socket",
+        "  /nobody/here?",
+    ]
 
 
 def test_examples_keep_their_lines() -> None:
