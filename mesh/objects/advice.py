@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mesh.objects.core import Pod
+from mesh.objects.core import ENROLMENT, Namespace, Pod
 from mesh.objects.errors import Problem
 from mesh.objects.kinds import Object
 from mesh.objects.meshpolicy import MeshPolicy
@@ -18,16 +18,20 @@ from mesh.objects.networkpolicy import NetworkPolicy
 from mesh.objects.services import FROM_OUTSIDE, Service
 from mesh.objects.workloads import Deployment
 
+_OURS = "weft.dev/"
 CAPABILITIES_OVER_THE_NODE = frozenset({"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "BPF"})
 _OVER_THE_NODE = "whoever is in it may change what this node enforces; treat it as part of the node"
 
 
 def advice(item: Object) -> Iterator[Problem]:
+    yield from _own_words(item, "metadata", _mapping(item.document, "metadata"))
     match item:
         case Pod():
             yield from _pod(item, "spec", _mapping(item.document, "spec"))
         case Deployment():
             yield from _pod(item, "spec.template.spec", _mapping(item.document, "spec", "template", "spec"))
+            template = _mapping(item.document, "spec", "template", "metadata")
+            yield from _own_words(item, "spec.template.metadata", template)
         case NetworkPolicy() | MeshPolicy():
             yield from _blocks(item)
         case Service():
@@ -36,6 +40,21 @@ def advice(item: Object) -> Iterator[Problem]:
             if _mapping(item.document, "spec").get("internalTrafficPolicy") == "Local":
                 reason = "Local is not supported yet: backends of every node are used"
                 yield _warning(item, "spec.internalTrafficPolicy", reason)
+
+
+def _own_words(item: Object, field: str, metadata: Mapping[str, Any]) -> Iterator[Problem]:
+    """Labels and annotations of ours that change nothing: who wrote one believes that it is in force."""
+    for sort in ("labels", "annotations"):
+        for key, value in _mapping(metadata, sort).items():
+            if not key.startswith(_OURS):
+                continue
+            where = f"{field}.{sort}[{key}]"
+            if key != ENROLMENT:
+                yield _warning(item, where, "is not supported yet and changes nothing")
+            elif value not in ("enabled", "disabled"):
+                yield _warning(item, where, f"{value!r} is neither enabled nor disabled, and changes nothing")
+            elif isinstance(item, Namespace) and sort == "annotations":
+                yield _warning(item, where, "changes nothing: of a Namespace its label is read")
 
 
 def _pod(item: Object, where: str, spec: Mapping[str, Any]) -> Iterator[Problem]:

@@ -12,6 +12,8 @@ from mesh.objects.podspec import PodSpec, read_pod_spec
 from mesh.objects.reader import Reader
 
 NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
+ENROLMENT = "weft.dev/mesh"
+"""`enabled` or `disabled`: a label of a Namespace, a label or an annotation of a Pod."""
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 
 

@@ -103,13 +103,14 @@ def _read_peer(reader: Reader) -> Peer:
         accounts=reader.texts("serviceAccounts", qualified_account),
         entities=reader.texts("entities", _entity_reason),
     )
-    reader.not_yet("spiffeIDs", "services", "fqdns")
+    later = ("spiffeIDs", "services", "fqdns")
+    reader.not_yet(*later)
     fields = ("podSelector", "namespaceSelector", "ipBlock", "serviceAccounts", "entities")
     given = [name for name in fields if reader.has(name)]
     for name in ("serviceAccounts", "entities"):
         if reader.raw(name) == []:
             reader.refuse(name, "is empty and would match no peer")
-    if not given:
+    if not given and not any(reader.has(name) for name in later):
         reader.refuse(None, f"names no peer: give one of {', '.join(fields)}")
     if "ipBlock" in given and any(name in given for name in ("serviceAccounts", "entities")):
         reader.refuse("ipBlock", "stands alone: it cannot be combined with other fields of a peer")

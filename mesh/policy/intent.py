@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from mesh.model import Address, Prefix
-from mesh.objects.core import NAMESPACE_NAME_LABEL, Namespace, Node, Pod
+from mesh.objects.core import ENROLMENT, NAMESPACE_NAME_LABEL, Namespace, Node, Pod
 from mesh.objects.kinds import Object
 from mesh.objects.meshpolicy import MeshPolicy
 from mesh.objects.networkpolicy import NetworkPolicy
@@ -15,7 +15,6 @@ from mesh.policy.rules import Policy
 
 Labels = Mapping[str, str]
 
-MESH_LABEL = "weft.dev/mesh"
 _API_SERVER = "default/kubernetes"
 
 
@@ -63,7 +62,7 @@ class Intent:
     def enrolled(self, pod: Pod, labels: Labels, *, enrol_all: bool) -> bool:
         """The pod's own word wins over its namespace's."""
         spoken = (labels, dict(pod.metadata.annotations), self.namespaces[pod.metadata.namespace])
-        words = (one.get(MESH_LABEL) for one in spoken)
+        words = (one.get(ENROLMENT) for one in spoken)
         word = next((word for word in words if word in ("enabled", "disabled")), None)
         return enrol_all if word is None else word == "enabled"
 

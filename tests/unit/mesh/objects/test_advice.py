@@ -74,3 +74,25 @@ def test_a_service_that_asks_for_backends_of_its_own_node_gets_all() -> None:
     del spec["internalTrafficPolicy"]
     spec["type"] = "NodePort"
     assert said(service) == ["spec.type: NodePort is taken as ClusterIP: reachable inside the cluster only"]
+
+
+def namespace(**metadata: Any) -> Document:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", **metadata}}
+
+
+def test_words_of_ours_that_change_nothing_are_said() -> None:
+    ours = {"weft.dev/mesh": "disabled", "team": "a", "other.weft.dev/x": "y"}
+    assert said(namespace(labels=ours)) == []
+    assert said(pod() | {"metadata": {"name": "p", "namespace": "shop", "annotations": ours}}) == []
+    assert said(namespace(labels={"weft.dev/mesh": "enabeld"}, annotations={"weft.dev/mtls": "Strict"})) == [
+        "metadata.labels[weft.dev/mesh]: 'enabeld' is neither enabled nor disabled, and changes nothing",
+        "metadata.annotations[weft.dev/mtls]: is not supported yet and changes nothing",
+    ]
+    assert said(namespace(annotations={"weft.dev/mesh": "disabled"})) == [
+        "metadata.annotations[weft.dev/mesh]: changes nothing: of a Namespace its label is read"
+    ]
+    found = deployment()
+    found["spec"]["template"]["metadata"]["annotations"] = {"weft.dev/shortcut": "Off"}
+    assert said(found) == [
+        "spec.template.metadata.annotations[weft.dev/shortcut]: is not supported yet and changes nothing"
+    ]
