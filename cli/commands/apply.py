@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from cli import terminal
 from cli.changes import report
 from cli.formats import Format
 from cli.listing import output_option
-from cli.manifests import read_all
+from cli.manifests import SUFFIXES, read_all
 from cli.target import Target
 from cli.words import examples
 
 
+class WithFiles(click.Command):
+    """Knows what someone means who names a file without -f."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        paths = [word for word in args if word.endswith(SUFFIXES) or Path(word).exists()]
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            if not paths:
+                raise
+            raise click.UsageError(f"files are named with -f: weft apply -f {paths[0]}", ctx) from error
+
+
 @click.command(
+    cls=WithFiles,
     epilog=examples(
         "weft apply -f examples/shop",
         "weft apply -f pods.yaml -f policy.yaml       # both or neither",
         "cat policy.yaml | weft apply -f - --dry-run  # only say what would happen",
-    )
+    ),
 )
 @click.option(
     "-f",

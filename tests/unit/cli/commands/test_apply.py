@@ -52,6 +52,10 @@ def test_warnings_are_no_failure(weft: Weft, admin: FakeAdmin) -> None:
 
 def test_without_f_it_is_a_usage_error(weft_alone: Weft) -> None:
     assert weft_alone("apply").exit_code == 2
+    done = weft_alone("apply", "--dry-run", "a.yaml", "b.yaml")
+    assert done.exit_code == 2
+    assert "Missing option '-f'" in weft_alone("apply", "-o", "json").stderr
+    assert done.stderr.endswith("Error: files are named with -f: weft apply -f a.yaml\n")
 
 
 def test_nobody_to_reach_is_three(weft_alone: Weft) -> None:
