@@ -38,7 +38,9 @@ def execute(names: LabNames, target: str, command: Sequence[str]) -> NoReturn:
 
 def _place(names: LabNames, target: str) -> dict[str, Any]:
     if not names.run_dir.exists():
-        _leave(f"lab {names.lab} is not up: weft lab up --name {names.lab} PATH...", UNREACHABLE)
+        others = ", ".join(_labs(names))
+        there = f"; there is {others}: weft --lab NAME lab exec ..." if others else ""
+        _leave(f"lab {names.lab} is not up: weft lab up --name {names.lab} PATH...{there}", UNREACHABLE)
     if target == "world" or target.startswith("node:"):
         space = names.world if target == "world" else names.node(target.removeprefix("node:"))
         if not os.path.exists(names.netns_path(space)):
@@ -53,6 +55,11 @@ def _place(names: LabNames, target: str) -> dict[str, Any]:
         _leave(f"lab {names.lab} runs no pod {target} (yet): weft lab status lists them", FAILED)
     place: dict[str, Any] = json.loads(text)
     return place
+
+
+def _labs(names: LabNames) -> list[str]:
+    place = names.run_dir.parent
+    return sorted(path.name for path in place.iterdir()) if place.is_dir() else []
 
 
 def _leave(message: str, status: int) -> NoReturn:

@@ -41,6 +41,11 @@ def test_a_lab_that_is_not_up_and_a_pod_that_is_not_there(
     with pytest.raises(SystemExit) as left:
         execute(names, "shop/a", ["true"])
     assert left.value.code == UNREACHABLE
+    assert capsys.readouterr().err == "lab t is not up: weft lab up --name t PATH...\n"
+    LabNames("other").run_dir.mkdir(parents=True)
+    with pytest.raises(SystemExit):
+        execute(names, "shop/a", ["true"])
+    assert capsys.readouterr().err.endswith("PATH...; there is other: weft --lab NAME lab exec ...\n")
     names.run_dir.mkdir(parents=True)
     with pytest.raises(SystemExit) as left:
         execute(names, "shop/a", ["true"])
