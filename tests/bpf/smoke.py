@@ -148,7 +148,7 @@ def offload_off(interface: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         for command in (ETHTOOL_STSO, ETHTOOL_STXCSUM):
             value = array.array("B", struct.pack("=II", command, 0))
-            request = struct.pack("=16sP", interface.encode(), value.buffer_info()[0])
+            request = struct.pack("16sP", interface.encode(), value.buffer_info()[0])
             fcntl.ioctl(sock, SIOCETHTOOL, request)
 
 
@@ -174,8 +174,9 @@ def build(no_offload: bool) -> dict[str, int]:
                     pod.addr("add", index=eth, address=own, prefixlen=length, **_nodad(own))
                     pod.route("add", dst="default", gateway=gateway, family=_family(own))
             if no_offload:
-                within(NODE, offload_off, host)
-                within(name, offload_off, "eth0")
+                for where, interface in ((NODE, host), (name, "eth0")):
+                    seen = within(where, offload_off, interface)
+                    check(f"{interface} of {where.removeprefix('weft-smoke-')} offloads nothing", seen is None, seen)
     return indexes
 
 
