@@ -64,16 +64,18 @@ class PreparedMatch:
     several fields. Reading more into a request may only take away.
     """
 
-    __slots__ = ("_deny", "_exact", "_headers", "_hosts", "_methods", "_patterns", "_prefixes", "_wants_path")
+    __slots__ = ("_below", "_deny", "_exact", "_headers", "_hosts", "_methods", "_patterns")
 
     def __init__(self, match: HttpMatch, action: Action) -> None:
         self._deny = action is Action.DENY
         self._methods = frozenset(match.methods)
         self._hosts = frozenset(match.hosts)
         self._exact = frozenset(self._spellings(path.value for path in match.paths if path.match is Match.EXACT))
-        self._prefixes = self._spellings(_elements(path) for path in match.paths if path.match is Match.PREFIX)
+        prefixes = self._spellings(_elements(path) for path in match.paths if path.match is Match.PREFIX)
+        self._exact |= frozenset(prefixes)
+        # No path named: any, and every path begins with nothing.
+        self._below = tuple(f"{prefix}/" for prefix in prefixes) if match.paths else ("",)
         self._patterns = tuple(compile_pattern(path.value) for path in match.paths if path.match is Match.REGEX)
-        self._wants_path = bool(match.paths)
         self._headers = match.headers
 
     def holds(self, request: HttpRequest) -> bool:
@@ -98,7 +100,7 @@ class PreparedMatch:
         return tuple(dict.fromkeys((*given, *(decode_reserved(value) for value in given if "%" in value))))
 
     def path_holds(self, path: str) -> bool:
-        if not self._wants_path or self._one_path_holds(path):
+        if self._one_path_holds(path):
             return True
         if not self._deny or not ("%" in path or ";" in path or "//" in path):
             return False
@@ -107,12 +109,9 @@ class PreparedMatch:
         return any(self._one_path_holds(other) for one in (*read, *plain) for other in (one, merge_slashes(one)))
 
     def _one_path_holds(self, path: str) -> bool:
-        if path in self._exact:
+        if path in self._exact or path.startswith(self._below):
             return True
-        for prefix in self._prefixes:
-            if path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix)] == "/"):
-                return True
-        return any(pattern.fullmatch(path) for pattern in self._patterns)
+        return bool(self._patterns) and any(pattern.fullmatch(path) for pattern in self._patterns)
 
 
 def _elements(path: PathMatch) -> str:
@@ -171,9 +170,14 @@ class Narrowed:
 
     def holding(self, path: str) -> tuple[Conditional, ...]:
         """The rules about requests that settle this one: those that deny it, else those that let it in."""
-        denying = [rule for rule, match in self.denies if match.path_holds(path)]
-        holding = denying or [rule for rule, match in self.allows if match.path_holds(path)]
-        return tuple(dict.fromkeys(holding))
+        for rules in (self.denies, self.allows):
+            found: list[Conditional] = []
+            for rule, match in rules:
+                if match.path_holds(path) and not (found and found[-1] is rule):  # a rule's entries stand together
+                    found.append(rule)
+            if found:
+                return tuple(found)
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
