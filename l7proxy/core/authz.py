@@ -3,7 +3,7 @@
 One `Pair` stands for all connections between two addresses on one port under one revision of the policy. It prepares
 both halves once and remembers its verdicts, because requests repeat: the usual request costs one dictionary lookup.
 What was not asked before is held against the rules: of all but the path a pair remembers which rules are left, and
-requests for which the same ones hold share their grounds.
+requests for which the same ones hold share their grounds. Only verdicts that flow records tell apart are remembered.
 Forwarding takes a Permit (`client.ClientConnection._forward`), and only `Pair.judge` makes one.
 
 A verdict also counts how often it was given, by status; `tally.Tallies` turns the counts into flow records.
@@ -11,9 +11,8 @@ A verdict also counts how often it was given, by status; `tally.Tallies` turns t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal
 
 from l7proxy.core.facts import ConnectionFacts
 from l7proxy.core.prepared import Prepared
@@ -32,7 +31,7 @@ from mesh.policy.decide import combine
 from mesh.policy.http import AmbiguousPath, Conditional, HttpHalf, Narrowed, normalize_path
 from mesh.snapshot import PodEndpoint, ProxyView
 
-Fields = Sequence[tuple[bytes, bytes]]
+Fields = tuple[tuple[bytes, bytes], ...]
 """Names and values as received."""
 
 _NOBODY: tuple[RuleRef, ...] = ()
@@ -42,10 +41,16 @@ _NOBODY: tuple[RuleRef, ...] = ()
 class Crowd:
     """What `tally` knows of the requests that share grounds, since the last flow records."""
 
+    ROOM: ClassVar[int] = 64
+    """Different ones that get records of their own."""
     told_apart: int = 0
-    """How many different ones have records of their own."""
+    """How many have."""
     others: dict[tuple[str, int], int] = field(default_factory=dict)
     """Method and status of the rest -> how often."""
+
+    @property
+    def full(self) -> bool:
+        return self.told_apart >= self.ROOM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,23 +69,19 @@ class Grounds:
     crowd: Crowd = field(default_factory=Crowd)
 
 
-class Asked(NamedTuple):
-    """What flow records tell of a request: a verdict waits for its record, the client's headers need not."""
-
-    method: str
-    path: str
-    """As policy compares it, its beginning where it is long."""
-    host: str
-
-
 class _OnRequest:
-    """A plain class with slots: one is made per request, a frozen dataclass costs three times."""
+    """What flow records tell of a request and no more: a verdict waits for its record, the client's headers need not.
 
-    __slots__ = ("asked", "counts", "grounds")
+    A plain class with slots: one is made per request, a frozen dataclass costs three times."""
 
-    def __init__(self, grounds: Grounds, asked: Asked) -> None:
+    __slots__ = ("counts", "grounds", "host", "method", "path")
+
+    def __init__(self, grounds: Grounds, method: str, path: str, host: str) -> None:
         self.grounds = grounds
-        self.asked = asked
+        self.method = method
+        self.path = path
+        """As policy compares it, its beginning where it is long."""
+        self.host = host
         self.counts: dict[int, int] = {}
         """Status -> how often, since the last flow records. The only thing of a verdict that changes."""
 
@@ -133,15 +134,28 @@ class VerdictMemory:
         self._pairs.add(pair)
 
 
+class _Case:
+    """Requests of a pair that differ in nothing that rules look at but their path."""
+
+    __slots__ = ("kept", "method", "narrowed", "verdicts")
+
+    def __init__(self, method: str, narrowed: tuple[Narrowed, ...]) -> None:
+        self.method = method
+        self.narrowed = narrowed
+        """The rules that are left, of each half."""
+        self.verdicts: dict[bytes, Permit | Denial] = {}
+        """By path, as received."""
+        self.kept = False
+
+
 class Pair:
     """Verdicts for one source, destination and port, under one view: `generation` says whether it is the newest."""
 
     __slots__ = (
+        "_cases",
         "_grounds",
         "_halves",
-        "_judged",
         "_memory",
-        "_narrowed",
         "_values",
         "blocked",
         "destination",
@@ -168,10 +182,8 @@ class Pair:
         self.source: PodEndpoint | None = view.endpoints.get(facts.source_endpoint)
         self.destination: PodEndpoint | None = view.endpoints.get(facts.destination_endpoint)
         self._halves: dict[Direction, HttpHalf] = {}
-        self._judged: dict[tuple[object, ...], Permit | Denial] = {}
-        """By all that rules may look at, the path first."""
-        self._narrowed: dict[tuple[object, ...], tuple[Narrowed, ...]] = {}
-        """By the same without the path."""
+        self._cases: dict[tuple[bytes, str, Fields], _Case] = {}
+        """By all that rules may look at but the path."""
         self._grounds: dict[tuple[tuple[Conditional, ...], ...], Grounds] = {}
         """By the rules that hold, of each half."""
         self.service = view.services.get(facts.service, "")
@@ -219,49 +231,49 @@ class Pair:
 
     def judge(self, head: RequestHead) -> Permit | Denial:
         """The verdict on a request as it would be forwarded. RequestRefused where its path is ambiguous."""
-        values = self._values.findall(head.forward) if self._values is not None else ()
-        key = (head.path, head.method, head.host, *values)
-        verdict = self._judged.get(key)
-        if verdict is None:
-            worth_it = len(head.path) + sum([len(value) for _, value in values]) <= VerdictMemory.LONGEST
-            verdict = self._decide(head, values, key[1:] if worth_it else None)
-            if worth_it:
-                self._memory.add(self)
-                self._judged[key] = verdict
-        return verdict
+        values = tuple(self._values.findall(head.forward)) if self._values is not None else ()
+        key = (head.method, head.host, values)
+        case = self._cases.get(key)
+        if case is None:
+            case = self._new_case(key)
+        return case.verdicts.get(head.path) or self._decide(head, case)
 
     def forget(self) -> None:
         """Verdicts are made anew when they are asked for."""
-        self._judged.clear()
-        self._narrowed.clear()
+        self._cases.clear()
         self._grounds.clear()
 
-    def _decide(self, head: RequestHead, values: Fields, key: tuple[object, ...] | None) -> Permit | Denial:
+    def _new_case(self, key: tuple[bytes, str, Fields]) -> _Case:
+        method, host, values = key
+        name = method.decode("ascii")
+        headers = tuple(
+            (name.decode("latin-1").lower(), value.strip(b" \t").decode("latin-1")) for name, value in values
+        )
+        case = _Case(name, tuple(half.narrowed(name, host, headers) for half in self._halves.values()))
+        case.kept = sum(len(value) for _, value in values) <= VerdictMemory.LONGEST
+        if case.kept:
+            self._memory.add(self)
+            self._cases[key] = case
+        return case
+
+    def _decide(self, head: RequestHead, case: _Case) -> Permit | Denial:
         try:
             path = normalize_path(head.path)
         except AmbiguousPath:
             raise RequestRefused("path") from None
-        narrowed = self._narrowed.get(key) if key is not None else None
-        if narrowed is None:
-            narrowed = self._narrow(head, values)
-            if key is not None:
-                self._memory.add(self)
-                self._narrowed[key] = narrowed
-        holding = tuple([left.holding(path) for left in narrowed])
+        holding = tuple([left.holding(path) for left in case.narrowed])
         grounds = self._grounds.get(holding)
         if grounds is None:
             grounds = self._conclude(holding)
             self._memory.add(self)
             self._grounds[holding] = grounds
-        asked = Asked(head.method.decode("ascii"), path[: VerdictMemory.LONGEST], head.host)
-        return Denial(grounds, asked) if grounds.denied else Permit(grounds, asked)
-
-    def _narrow(self, head: RequestHead, values: Fields) -> tuple[Narrowed, ...]:
-        method = head.method.decode("ascii")
-        headers = tuple(
-            (name.decode("latin-1").lower(), value.strip(b" \t").decode("latin-1")) for name, value in values
-        )
-        return tuple(half.narrowed(method, head.host, headers) for half in self._halves.values())
+        make = Denial if grounds.denied else Permit
+        verdict = make(grounds, case.method, path[: VerdictMemory.LONGEST], head.host)
+        # Those that are in a crowd are not told apart, so they need not be the same object when they come again.
+        if case.kept and not grounds.crowd.full and len(head.path) <= VerdictMemory.LONGEST:
+            self._memory.add(self)
+            case.verdicts[head.path] = verdict
+        return verdict
 
     def _conclude(self, holding: tuple[tuple[Conditional, ...], ...]) -> Grounds:
         if (blocked := self.blocked) is not None:

@@ -8,9 +8,11 @@ request, so only so many requests with the same grounds are told apart; the othe
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
-from l7proxy.core.authz import Asked, Denial, Grounds, Permit
+from l7proxy.core.authz import Denial, Grounds, Permit
 from mesh.model import FlowRecord, HttpRecord, IdentityId, Party, Protocol, Verdict
 from mesh.snapshot import PodEndpoint
 
@@ -73,9 +75,6 @@ def add(slots: dict[str, int], reason: str) -> None:
 class Tallies:
     """Verdicts that were given since the last flow records. Bounded; what does not fit is counted as lost."""
 
-    TOLD_APART = 64
-    """Different requests with the same grounds that get records of their own."""
-
     def __init__(self, counters: Counters, *, limit: int = 8192) -> None:
         self._counters = counters
         self._limit = limit
@@ -109,8 +108,8 @@ class Tallies:
 
     def _count_first(self, verdict: Permit | Denial, status: int) -> None:
         counts, grounds = verdict.counts, verdict.grounds
-        if not counts and grounds.crowd.told_apart >= self.TOLD_APART:
-            self._count_other(grounds, verdict.asked.method, status)
+        if not counts and grounds.crowd.full:
+            self._count_other(grounds, verdict.method, status)
         elif self._has_room():
             if not counts:
                 grounds.crowd.told_apart += 1
@@ -138,25 +137,33 @@ class Tallies:
         waiting, self._waiting = self._waiting, []
         crowded, self._crowded = self._crowded, []
         self._records = 0
-        told = [
-            (verdict.grounds, verdict.asked, status, count)
-            for verdict in waiting
-            for status, count in verdict.counts.items()
-        ]
-        told += [
-            (grounds, Asked(method, "", ""), status, count)
-            for grounds in crowded
-            for (method, status), count in grounds.crowd.others.items()
-        ]
+        told: Counter[_Told] = Counter()
+        for verdict in waiting:
+            for status, count in verdict.counts.items():
+                told[_Told(verdict.grounds, verdict.method, verdict.path, verdict.host, status)] += count
+        for grounds in crowded:
+            for (method, status), count in grounds.crowd.others.items():
+                told[_Told(grounds, method, "", "", status)] += count
         for verdict in waiting:
             verdict.counts.clear()
             verdict.grounds.crowd.told_apart = 0
         for grounds in crowded:
             grounds.crowd.others.clear()
-        return [_record(*each, node, now_ns, new_id()) for each in told]
+        return [_record(one, count, node, now_ns, new_id()) for one, count in told.items()]
 
 
-def _record(grounds: Grounds, asked: Asked, status: int, count: int, node: str, now_ns: int, number: str) -> FlowRecord:
+class _Told(NamedTuple):
+    """What makes requests equal in a record."""
+
+    grounds: Grounds
+    method: str
+    path: str
+    host: str
+    status: int
+
+
+def _record(told: _Told, count: int, node: str, now_ns: int, number: str) -> FlowRecord:
+    grounds = told.grounds
     pair, facts = grounds.pair, grounds.pair.facts
     return FlowRecord(
         id=number,
@@ -171,7 +178,7 @@ def _record(grounds: Grounds, asked: Asked, status: int, count: int, node: str, 
         service=pair.service,
         drop_reason=grounds.reason,
         rules=grounds.rules,
-        http=HttpRecord(method=asked.method, path=asked.path, status=status, host=asked.host),
+        http=HttpRecord(method=told.method, path=told.path, status=told.status, host=told.host),
         count=count,
     )
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l7proxy.core.authz import Authorizer, Denial, Pair, Permit, VerdictMemory
+from l7proxy.core.authz import Authorizer, Crowd, Denial, Pair, Permit, VerdictMemory
 from l7proxy.core.facts import ConnectionFacts
 from l7proxy.core.heads import Heads
 from l7proxy.core.limits import Limits
@@ -41,6 +41,10 @@ HEADS = Heads(Limits())
 
 def judge(pair: Pair, raw: bytes) -> Permit | Denial:
     return pair.judge(HEADS.request(raw, b"a").head)
+
+
+def remembered(pair: Pair) -> int:
+    return sum(len(case.verdicts) for case in pair._cases.values())
 
 
 def test_permit_names_the_rules_of_both_directions() -> None:
@@ -126,7 +130,7 @@ def test_requests_for_which_the_same_rules_hold_share_their_grounds() -> None:
     pair = Pair(FACTS, view(ingress(rule("a", http=(prefix("/a"),)), rule("b", http=(prefix("/b"),)))))
     first, second, other, denied = (judge(pair, get(path)) for path in ("/a/1", "/a/2", "/b", "/c"))
     assert first.grounds is second.grounds
-    assert (first.asked.path, second.asked.path) == ("/a/1", "/a/2")
+    assert (first.path, second.path) == ("/a/1", "/a/2")
     assert [verdict.grounds.rules[0].policy for verdict in (first, other)] == ["t/a", "t/b"]
     assert denied.denied
     pair.forget()
@@ -139,7 +143,7 @@ def test_remembered_verdicts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     pairs = [Pair(FACTS, ALLOW_ALL, memory) for _ in range(4)]
     for number in range(40):
         judge(pairs[number % 4], get(f"/{number}"))
-    assert 0 < sum(len(pair._judged) + len(pair._grounds) + len(pair._narrowed) for pair in pairs) <= 10
+    assert 0 < sum(remembered(pair) + len(pair._grounds) + len(pair._cases) for pair in pairs) <= 10
 
 
 def test_what_is_remembered_of_a_long_request_is_short() -> None:
@@ -148,8 +152,19 @@ def test_what_is_remembered_of_a_long_request_is_short() -> None:
     long_path, long_value = judge(pair, get("/api/" + "a" * 4000)), judge(pair, get("/", "x-env: " + "a" * 4000))
     short = judge(pair, get("/", "x-env: prod"))
     assert (long_path.denied, long_value.denied, short.denied) == (False, True, False)
-    assert len(pair._judged) == 1
-    assert len(long_path.asked.path) == 1024
+    assert remembered(pair) == 1
+    assert len(long_path.path) == 1024
+
+
+def test_verdicts_that_no_record_tells_apart_are_not_remembered() -> None:
+    """A client that never asks for the same does not push out what was remembered of the others."""
+    pair = Pair(FACTS, view(ingress(rule(http=(prefix("/api"),)))))
+    first = judge(pair, get("/api/first"))
+    first.grounds.crowd.told_apart = Crowd.ROOM
+    assert judge(pair, get("/api/other")) is not judge(pair, get("/api/other"))
+    assert judge(pair, get("/api/first")) is first
+    assert remembered(pair) == 1
+    assert judge(pair, get("/denied")) is judge(pair, get("/denied"))
 
 
 def test_pairs_are_shared_and_forgotten_with_their_revision() -> None:

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from l7proxy.core.authz import Denial, Pair, Permit
+from l7proxy.core.authz import Crowd, Denial, Pair, Permit
 from l7proxy.core.heads import Heads
 from l7proxy.core.limits import Limits
 from l7proxy.core.tally import DURATION_BOUNDS_S, Counters, Tallies, add
@@ -43,6 +43,14 @@ def test_equal_verdicts_with_equal_status_become_one_record(judge: Judge) -> Non
     assert counters.denied == {403: 1}
 
 
+def test_equal_requests_become_one_record_whoever_judged_them(judge: Judge) -> None:
+    tallies = Tallies(Counters())
+    grounds = judge("/api").grounds
+    for path in ("/api/1", "/api/2", "/api/1"):
+        tallies.count(Permit(grounds, "GET", path, "a"), 200, 0.003)
+    assert take(tallies) == [("allow", 200, 2), ("allow", 200, 1)]
+
+
 def test_record_says_who_whom_what_and_why(judge: Judge) -> None:
     tallies = Tallies(Counters())
     tallies.count(judge("/no?secret=1"), 403, 0.0)
@@ -71,13 +79,13 @@ def test_what_does_not_fit_is_counted_as_lost(judge: Judge) -> None:
 def test_requests_that_never_repeat_share_a_record_that_names_no_path(judge: Judge) -> None:
     counters = Counters()
     tallies = Tallies(counters)
-    paths = [f"/api/{number}" for number in range(Tallies.TOLD_APART + 9)]
+    paths = [f"/api/{number}" for number in range(Crowd.ROOM + 9)]
     for _ in range(2):  # what comes after a batch is told apart anew
         for path in (*paths, "/no"):
             tallies.count(judge(path), 200, 0.0)
         records = tallies.take("n1", 5, lambda: "id")
         *named, others = [record for record in records if record.verdict is Verdict.ALLOW]
-        assert [record.http.path for record in named if record.http] == paths[: Tallies.TOLD_APART]
+        assert [record.http.path for record in named if record.http] == paths[: Crowd.ROOM]
         assert others.http is not None
         assert (others.http.method, others.http.path, others.http.host, others.count) == ("GET", "", "", 9)
         assert others.rules == named[0].rules
@@ -88,7 +96,7 @@ def test_requests_that_never_repeat_share_a_record_that_names_no_path(judge: Jud
 
 def test_a_request_that_is_told_apart_is_so_with_every_status(judge: Judge) -> None:
     tallies = Tallies(Counters())
-    paths = [f"/api/{number}" for number in range(Tallies.TOLD_APART)]
+    paths = [f"/api/{number}" for number in range(Crowd.ROOM)]
     for status in (200, 502):
         for path in paths:
             tallies.count(judge(path), status, 0.0)
