@@ -1,8 +1,9 @@
 """Heads that were found clear, by their exact bytes.
 
 Between services the same heads come again and again: a poll, a health check, the same call to the same peer; a response
-head changes once a second, with its Date. What a head means depends on its bytes alone, so it is read and shown to
-llhttp once, and then known. Only short heads are kept, a bounded number of them, and all are forgotten when it is full.
+head changes once a second, with its Date. What a head means depends on its bytes alone, so once it has come twice it is
+known, and neither read nor shown to llhttp again. Only short heads are kept, a bounded number of them, and all are
+forgotten when it is full. What comes once is not kept: a trace id in every head would fill the memory in no time.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from l7proxy.core.limits import Limits
 from l7proxy.core.refusal import RequestRefused, ResponseBroken
 from l7proxy.core.request_head import RequestHead, read_request
 from l7proxy.core.response_head import ResponseHead, read_response
+from l7proxy.core.seen import Seen
 from l7proxy.core.witness import Disagreement, check_request_head, check_response_head
 
 KEPT = 1024
@@ -34,10 +36,11 @@ class KnownRequest:
 class Heads:
     """One for a worker."""
 
-    __slots__ = ("_limits", "requests", "responses")
+    __slots__ = ("_limits", "_seen", "requests", "responses")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._seen = Seen()
         self.requests: dict[bytes, KnownRequest] = {}
         self.responses: dict[bytes, ResponseHead] = {}
 
@@ -60,7 +63,7 @@ class Heads:
         except Disagreement:
             raise RequestRefused("malformed") from None
         known = KnownRequest(head)
-        if len(raw) <= KEPT_BYTES and not head.borrowed:
+        if len(raw) <= KEPT_BYTES and not head.borrowed and self._seen.again(raw):
             if len(self.requests) >= KEPT:
                 self.requests.clear()
             self.requests[raw] = known
@@ -78,7 +81,7 @@ class Heads:
             check_response_head(raw, ends=not head.length)
         except Disagreement:
             raise ResponseBroken("malformed") from None
-        if len(raw) <= KEPT_BYTES:
+        if len(raw) <= KEPT_BYTES and self._seen.again(raw):
             if len(self.responses) >= KEPT:
                 self.responses.clear()
             self.responses[raw] = head
