@@ -25,6 +25,8 @@ _FIELDS = re.compile(
     rb"|proxy-[^:\r\n]*):([^\r\n]*)"
 )
 _KEEP_ALIVE = re.compile(rb"\r\nconnection:[ \t]*keep-alive[ \t]*(?=\r\n)")
+_PLAIN_LENGTH = re.compile(rb"[ \t]*(0|[1-9][0-9]{0,17})[ \t]*")
+_PLAIN_FIELDS = frozenset({b"host", b"content-length", b"connection"})
 _HOST = re.compile(rb"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._~!$&'()*+,;=-]{1,255})(?::([0-9]{1,5}))?")
 _ABSOLUTE = re.compile(rb"[hH][tT][tT][pP]://([^/?]*)(.*)", re.DOTALL)
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -75,7 +77,7 @@ class RequestHead:
 def read_request(head: bytes, authority: bytes, limits: Limits) -> RequestHead:
     """`head` ends with the blank line. `authority` stands in for Host where HTTP/1.0 leaves it out."""
     lines = head.count(b"\r\n")
-    if head.count(b"\n") != lines or head.count(b"\r") != lines:
+    if len(head.splitlines()) != lines:  # which a bare CR or LF ends, too
         raise RequestRefused("bare-cr-or-lf")
     if lines - 2 > limits.header_count:
         raise RequestRefused("too-many-fields", 431)
@@ -96,16 +98,26 @@ def read_request(head: bytes, authority: bytes, limits: Limits) -> RequestHead:
 def _read_plain(
     method: bytes, target: bytes, head: bytes, lower: bytes, fields: list[tuple[bytes, bytes]]
 ) -> RequestHead | None:
-    """The usual head: Host, at most a Connection field that says what goes without saying. None: not that."""
+    """The usual head: Host, perhaps a length, perhaps a Connection field that says what goes without saying. None: not
+    that."""
     path = target.partition(b"?")[0]
     if len(fields) == 1 and fields[0][0] == b"host":
         return RequestHead(method, path, host_of(fields[0][1]), head)
-    line = _KEEP_ALIVE.search(lower) if len(fields) == 2 else None
-    host = dict(fields).get(b"host")
-    if line is None or host is None:
+    found = dict(fields)
+    if len(found) != len(fields) or b"host" not in found or not _PLAIN_FIELDS.issuperset(found):
         return None
-    request = RequestHead(method, path, host_of(host), head[: line.start()] + head[line.end() :])
-    request.asis = False
+    request = RequestHead(method, path, host_of(found[b"host"]), head)
+    if b"content-length" in found:
+        length = _PLAIN_LENGTH.fullmatch(found[b"content-length"])
+        if length is None:
+            return None
+        request.length = int(length[1])
+    if b"connection" in found:
+        line = _KEEP_ALIVE.search(lower)
+        if line is None:
+            return None
+        request.asis = False
+        request.forward = head[: line.start()] + head[line.end() :]
     return request
 
 

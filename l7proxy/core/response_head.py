@@ -43,7 +43,7 @@ class ResponseHead:
 
 def read_response(head: bytes, limits: Limits) -> ResponseHead:
     lines = head.count(b"\r\n")
-    if head.count(b"\n") != lines or head.count(b"\r") != lines:
+    if len(head.splitlines()) != lines:  # which a bare CR or LF ends, too
         raise ResponseBroken("bare-cr-or-lf")
     if lines - 2 > limits.header_count:
         raise ResponseBroken("too-many-fields")
