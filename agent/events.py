@@ -28,8 +28,8 @@ class EventReader:
         self._datapath = datapath
         self._names = names
         self._flows = flows
-        # Kernel times are CLOCK_MONOTONIC; records carry the wall clock.
-        self._offset_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        self._offset_ns = 0
+        """Kernel times are CLOCK_MONOTONIC; records carry the wall clock, which may be set while the agent runs."""
         self._prefix = f"{node}-{time.time_ns() // 1_000_000:x}"
         self._sequence = 0
         self._lost_in_kernel = 0
@@ -63,6 +63,7 @@ class EventReader:
             self._count_lost()
 
     def _read_some(self) -> int:
+        self._offset_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         try:
             return self._datapath.read_events(self._take, limit=AT_ONCE)
         except DatapathError as error:

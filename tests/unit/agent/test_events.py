@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 
 import pytest
@@ -35,6 +36,19 @@ def test_events_become_records_as_they_come_and_redirects_are_counted() -> None:
         datapath.close()
 
     asyncio.run(story())
+
+
+def test_records_follow_a_clock_that_is_set_while_the_agent_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    datapath, flows, hour = FakeDatapath(), FlowLog(), 3600 * 10**9
+    reader, real = EventReader(datapath, names, flows, "node-1"), time.time_ns
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    for number, ahead in enumerate((0, hour)):
+        monkeypatch.setattr(time, "time_ns", lambda ahead=ahead: real() + ahead)
+        datapath.announce(replace(EVENT, time_ns=now, dport=80 + number))
+        reader._read_some()
+    (first, second), _ = flows.take(10)
+    assert abs(second.time_ns - first.time_ns - hour) < hour / 2
+    datapath.close()
 
 
 def test_what_the_kernel_lost_is_counted_once(monkeypatch: object) -> None:
