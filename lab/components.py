@@ -16,7 +16,8 @@ from typing import Any
 from lab.backoff import Backoff
 from lab.processes import Launch, Process, last_lines
 
-_READY_WITHIN_S = 30.0
+_READY_WITHIN_S = 120.0
+"""Takes two seconds; a busy machine may need many. What dies instead of coming up is not waited for so long."""
 _POLL_S = 0.05
 _DEATHS = 5
 """So many while its being ready is waited for, and the wait is over."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from lab import cgroups, kernel, netns
 from lab.names import BPFFS_ROOT, HEADER_CACHE, NETNS_ROOT, RUN_ROOT, LabNames
 
-_DIE_WITHIN_S = 10.0
+_DIE_WITHIN_S = 60.0
 
 
 class StillThere(RuntimeError):

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,12 +28,23 @@ from lab.processes import SOURCE_ROOT, Launch, Process, last_lines, plain_enviro
 from lab.zone import DOMAIN
 
 _ANNOUNCE_S = 15.0
-_ANNOUNCE_TRIES_S = 60.0
+_ANNOUNCE_TRIES_S = 150.0
 _READY_WITHIN_S = 5.0
-_SILENT_PORT = "a TCP port that it declares does not listen"
 """`up` waits this long for declared ports to listen, and then says that they do not."""
+_BUILT_IN_READY_WITHIN_S = 120.0
+"""The built-in servers listen for certain, however busy the machine is."""
+_BUILT_IN = (("-m", "lab.echo"), ("-m", "lab.dns"))
+_SILENT_PORT = "a TCP port that it declares does not listen"
 _DEATHS_THAT_FAIL = 3
 _LAST_LINES = 4
+
+
+def is_built_in(container: ContainerRun) -> bool:
+    return container.argv[1:3] in _BUILT_IN
+
+
+def ready_within_s(containers: Sequence[ContainerRun]) -> float:
+    return _BUILT_IN_READY_WITHIN_S if all(map(is_built_in, containers)) else _READY_WITHIN_S
 
 
 class Workload:
@@ -165,7 +176,7 @@ class Workload:
     def _environment(self, container: ContainerRun) -> tuple[tuple[str, str], ...]:
         spec = self.spec
         own = {"WEFT_POD": spec.name, "WEFT_NAMESPACE": spec.namespace, "WEFT_NODE": spec.node}
-        if container.argv[1:3] in (("-m", "lab.echo"), ("-m", "lab.dns")):
+        if is_built_in(container):
             own["PYTHONPATH"] = str(SOURCE_ROOT)
         return plain_environment({"HOSTNAME": spec.hostname, **own, **dict(container.env)})
 
@@ -232,6 +243,7 @@ class Workload:
     async def _watch_readiness(self) -> None:
         """Ready: every container runs and every declared TCP port listens. Until all containers have ended."""
         started, looks, ready = time.monotonic(), readiness.Looks(), False
+        patience_s = ready_within_s(self.spec.containers)
         while self.facts.phase not in ("Succeeded", "Failed"):
             now, running = time.monotonic(), self._running_pids()
             if looks.due(now, running):
@@ -240,10 +252,10 @@ class Workload:
                 if ready != self.facts.ready:
                     self._tell(ready=ready, message="" if ready else _SILENT_PORT)
             waited = now - started
-            if not self.settled and (ready or waited > _READY_WITHIN_S):
+            if not self.settled and (ready or waited > patience_s):
                 self.settled = True
                 self._tell(message=self.facts.message or ("" if ready else _SILENT_PORT))
-            await asyncio.sleep(1.0 if self.facts.ready or waited > _READY_WITHIN_S else 0.05)
+            await asyncio.sleep(1.0 if self.facts.ready or waited > patience_s else 0.05)
 
     def _running_pids(self) -> tuple[int, ...]:
         return tuple(process.pid for process in self._processes.values() if process.exit_code is None)

@@ -116,6 +116,15 @@ def test_a_pod_that_is_not_ready_says_why_it_is_not_now(world: World, monkeypatc
     live(world, pod(), act)
 
 
+def test_only_a_command_of_the_user_s_can_have_ports_that_never_listen() -> None:
+    built_in, own = ({"name": "a"}, {"name": "b", "command": ["server"]})
+    waits = [
+        lab_workload.ready_within_s(parse_pod(placed("a", "10.0.0.1", containers=containers)).containers)
+        for containers in ([built_in], [own], [built_in, own])
+    ]
+    assert waits == [120.0, 5.0, 5.0]
+
+
 def test_nothing_runs_before_the_pod_is_enforced_and_nothing_is_left(world: World, tmp_path: Path) -> None:
     world.refusals = ["not synced yet"]
 
