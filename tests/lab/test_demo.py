@@ -43,7 +43,7 @@ def test_every_call_fares_as_its_manifest_says_and_nothing_is_wider_than_a_termi
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=500,
             check=False,
             env={**os.environ, "COLUMNS": "80"},
         )
