@@ -17,8 +17,10 @@ from tests.support.cluster import Cluster, Outcome, running
 from tests.support.waiting import eventually
 
 MANIFEST = Path(__file__).with_name("manifests") / "faults.yaml"
-LONGEST = "60"
-CURL = ["curl", "-s", "-o", "/dev/null", "-m", "5", "-w", "%{http_code} %{time_total}"]
+LONGEST = "300"
+CURL = ["curl", "-s", "-o", "/dev/null", "-m", "60", "-w", "%{http_code}"]
+REFUSED, CUT = 7, (52, 56)
+"""Exit statuses of curl: the connection was refused; it stood, and was closed or reset. (28: its time was up.)"""
 PORTS = "".join(f"    - {{port: {20_000 + 2 * number}}}\n" for number in range(250))
 EXCEPTIONS = ", ".join(f"203.0.{number}.0/24" for number in range(60))
 TOO_MUCH = {
@@ -55,16 +57,20 @@ def reach(cluster: Cluster, pod: str, *targets: tuple[str, int]) -> list[str]:
     return [answer[3] for answer in cluster.probe(pod, "reach", json.dumps(rows))]
 
 
-def http(cluster: Cluster, address: str, path: str) -> tuple[int, float]:
-    """Status (0: no answer) and seconds."""
+def http(cluster: Cluster, address: str, path: str) -> tuple[int, int]:
+    """What curl ended with, and the status (0: no answer)."""
     done = cluster.exec("f/client", *CURL, f"http://{address}:8080{path}", expect=None)
-    status, seconds = done.out.split()
-    return int(status), float(seconds)
+    return done.status, int(done.out)
 
 
 def node(cluster: Cluster) -> dict[str, Any]:
     (row,) = cluster.json("status")["nodes"]
     return dict(row)
+
+
+def refusal(row: dict[str, Any]) -> str:
+    """How a node's warning of the newest revision begins."""
+    return f"refused revision {row['revision']}"
 
 
 def metrics(cluster: Cluster, component: str) -> str:
@@ -89,6 +95,7 @@ def clear(outcome: Outcome, status: int, *words: str) -> None:
 @pytest.mark.parametrize("full", sorted(TOO_MUCH))
 def test_a_revision_that_does_not_fit_is_refused_whole(small: Cluster, full: str) -> None:
     server = small.address("f/server")
+    small.settle()
     before = node(small)["enforcedRevision"]
     small.weft(
         "apply",
@@ -104,9 +111,9 @@ spec:
 {TOO_MUCH[full]}""",
     )
     try:
-        seen = eventually(lambda: node(small), lambda row: bool(row["warnings"]))
-        (warning,) = seen["warnings"]
-        assert f"refused revision {seen['revision']}: map {full} holds" in warning
+        seen = eventually(lambda: node(small), lambda row: any(refusal(row) in text for text in row["warnings"]))
+        (warning,) = (text for text in seen["warnings"] if refusal(seen) in text)
+        assert f"{refusal(seen)}: map {full} holds" in warning
         assert f"--map-entries {full}=N" in warning
         assert (seen["enforcedRevision"], seen["lag"] > 0) == (before, True)
         clear(small.weft("status", "--wait", "0.3", expect=1), 1, "node-a", f"the newest is {seen['revision']}")
@@ -114,10 +121,10 @@ spec:
         assert series(metrics(small, "controller"), 'weft_controller_answers_total{answer="nack"}') >= 1
         # Neither half of it is in force: the client is as open as it was, the server as closed.
         assert reach(small, "f/client", (server, 9090), (server, 9999)) == ["ok", "ECONNREFUSED"]
-        assert http(small, server, "/secret")[0] == 403
+        assert http(small, server, "/secret") == (0, 403)
     finally:
         small.delete("networkpolicy", "f/too-much")
-    assert node(small)["warnings"] == []
+    assert [text for text in node(small)["warnings"] if "refused" in text] == []
 
 
 def test_controller_away_is_told_and_changes_nothing(small: Cluster) -> None:
@@ -129,12 +136,13 @@ def test_controller_away_is_told_and_changes_nothing(small: Cluster) -> None:
             told = ("cannot reach the controller of lab test-faults", "lab status shows what runs")
             clear(small.weft(*command, expect=None), 3, *told)
         assert reach(small, "f/client", (server, 9090), (server, 9999)) == ["ok", "ECONNREFUSED"]
-        assert (http(small, server, "/public")[0], http(small, server, "/secret")[0]) == (200, 403)
+        assert [http(small, server, path) for path in ("/public", "/secret")] == [(0, 200), (0, 403)]
     assert held.stop() == {"ended": "alive"}
-    small.settle()
-    back = node(small)
-    assert (back["state"], back["enforcedRevision"], back["endpointsEnforced"]) == ("connected", revision, 4)
-    assert 0 <= back["ageSeconds"] < 10
+    small.whole()
+    # What it enforces comes with its ack, how many endpoints with its next report.
+    back = eventually(lambda: node(small), lambda row: row["endpointsEnforced"] == 4)
+    assert (back["state"], back["enforcedRevision"]) == ("connected", revision)
+    eventually(lambda: node(small)["ageSeconds"], lambda age: 0 <= age < 10)
 
 
 def test_agent_away_is_shown_with_its_age(small: Cluster) -> None:
@@ -149,7 +157,7 @@ def test_agent_away_is_shown_with_its_age(small: Cluster) -> None:
         assert reach(small, "f/client", (server, 9090), (server, 9999)) == ["ok", "ECONNREFUSED"]
         why = small.weft("endpoint", "list", expect=None)
         clear(why, 3, "has no connection to any node", "weft status")
-    small.settle()
+    small.whole()
     assert node(small)["state"] == "connected"
 
 
@@ -158,19 +166,18 @@ def test_a_proxy_away_for_longer_than_its_grace_resets_what_needs_it(small: Clus
     held = small.start_probe("f/client", "hold", server, "9090", "send", LONGEST)
     with kept_away(small, "proxy"):
         # Whoever came within the grace waits for as long as it lasts (one second here), then is reset, never let past.
-        status, waited = http(small, server, "/public")
-        assert (status, waited < 3) == (0, True)
+        ended, status = http(small, server, "/public")
+        assert (ended in (*CUT, REFUSED), status) == (True, 0), ended
         eventually(lambda: node(small)["warnings"], lambda told: any("no proxy" in text for text in told))
-        status, waited = http(small, server, "/public")
-        assert (status, waited < 0.8) == (0, True)
+        assert http(small, server, "/public") == (REFUSED, 0)
         assert reach(small, "f/client", (server, 9090), (server, 8080)) == ["ok", "ECONNREFUSED"]
         flow = small.wait_for_flow(lambda flow: flow["dropReason"] == "proxy-down", "--verdict", "deny")
         assert (flow["from"]["pod"], flow["to"]["pod"], flow["to"]["port"]) == ("client", "server", 8080)
         assert series(metrics_of_agent(small), 'weft_agent_packets_total{direction="egress",reason="proxy-down"}') > 0
-    eventually(lambda: http(small, server, "/public")[0], lambda status: status == 200)
-    assert http(small, server, "/secret")[0] == 403
+    eventually(lambda: http(small, server, "/public"), lambda answer: answer == (0, 200))
+    assert http(small, server, "/secret") == (0, 403)
     assert held.stop() == {"ended": "alive"}
-    eventually(lambda: node(small)["warnings"], lambda told: told == [])
+    eventually(lambda: node(small)["warnings"], lambda told: not any("no proxy" in text for text in told))
 
 
 def metrics_of_agent(cluster: Cluster) -> str:
@@ -182,20 +189,23 @@ def test_a_full_conntrack_map_denies_what_is_new_and_keeps_what_lives(small: Clu
     server = small.address("f/server")
     held = small.start_probe("f/client", "hold", server, "9090", "send", LONGEST)
     crowd = small.start_probe("f/crowd", "crowd", server, "9090", "40")
-    came = crowd.first
-    assert came["held"] > 0
-    assert set(came["refused"]) == {"ECONNREFUSED"}  # at once, by a reset, not by a timeout
-    assert reach(small, "f/client", (server, 9090)) == ["ECONNREFUSED"]
+
+    pressure = 'weft_agent_map_pressure_ratio{map="mesh_ct"}'
+
+    def filled() -> tuple[Any, list[str], float]:
+        """Again and again: flows of before have entries until they are collected, and leave room behind them. The agent
+        counts what is there with its next walk."""
+        came = crowd.ask("more")
+        assert set(came["refused"]) == {"ECONNREFUSED"}  # at once, by a reset, not by a timeout
+        return came, reach(small, "f/client", (server, 9090)), series(metrics_of_agent(small), pressure)
+
+    came, *_ = eventually(filled, lambda seen: seen[1] == ["ECONNREFUSED"] and seen[2] >= 0.9)
     flow = small.wait_for_flow(
         lambda flow: flow["dropReason"] == "ct-full" and flow["from"]["pod"] == "client", "--verdict", "deny"
     )
     assert flow["to"]["port"] == 9090
     page = metrics_of_agent(small)
-    assert series(page, 'weft_agent_packets_total{direction="egress",reason="ct-full"}') >= 9
-    # The kernel keeps free entries per CPU, so a small map is full for one CPU while another has a few left. The agent
-    # counts them with its next walk.
-    pressure = 'weft_agent_map_pressure_ratio{map="mesh_ct"}'
-    eventually(lambda: series(metrics_of_agent(small), pressure), lambda share: share >= 0.8)
+    assert series(page, 'weft_agent_packets_total{direction="egress",reason="ct-full"}') > 0
     assert crowd.stop() == {"alive": came["held"]}
     # A pod that leaves takes its flows along.
     small.weft("delete", "pod", "crowd", "-n", "f")

@@ -136,7 +136,7 @@ def impostor(folder: Path, identity: KeyAndCertificate, chain: Sequence[bytes]) 
         while True:
             try:
                 plain, _ = listener.accept()
-                plain.settimeout(3)
+                plain.settimeout(60)
                 with context.wrap_socket(plain, server_side=True) as secured:
                     with found.lock:
                         found.handshakes += 1
@@ -155,7 +155,7 @@ def impostor(folder: Path, identity: KeyAndCertificate, chain: Sequence[bytes]) 
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(5)
+        thread.join()
 
 
 def test_a_controller_that_is_not_the_token_s_never_hears_of_it(control: ControllerProcess, tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_tls_1_2_is_refused(control: ControllerProcess, tmp_path: Path, offset: 
         context.minimum_version = context.maximum_version = version
         context.set_alpn_protocols(["h2"])
         with (
-            socket.create_connection(("127.0.0.1", control.port + offset), 5) as plain,
+            socket.create_connection(("127.0.0.1", control.port + offset), 60) as plain,
             context.wrap_socket(plain) as secured,
         ):
             return secured.version()

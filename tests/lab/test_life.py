@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -51,9 +52,9 @@ def traces(name: str) -> list[str]:
 
 
 def root_state() -> tuple[str, ...]:
-    """Links, rules and routes of the root namespace: a lab leaves them alone."""
+    """Links, rules and routes of the root namespace: a lab leaves them alone. How long a route is good counts down."""
     return tuple(
-        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        re.sub(r" expires \S+", "", subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         for command in (
             ["ip", "-o", "link"],
             ["ip", "rule"],

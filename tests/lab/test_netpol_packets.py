@@ -68,7 +68,7 @@ def wrong(cluster: Cluster, step: dict[str, Any]) -> list[dict[str, Any]]:
     def from_pod(source: str) -> list[dict[str, Any]]:
         probes = wanted[source]
         targets = [(probe["Proto"].lower(), addresses[probe["To"]], int(probe["Port"])) for probe in probes]
-        answers = cluster.probe(source, "reach", json.dumps(targets), timeout=120)
+        answers = cluster.probe(source, "reach", json.dumps(targets))
         return [
             {**probe, "got": answer[3]}
             for probe, answer in zip(probes, answers, strict=True)

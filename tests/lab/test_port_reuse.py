@@ -16,7 +16,7 @@ def test_a_source_port_can_be_used_again_at_once(mesh: Cluster, server: str, fam
     ip = mesh.address(server, family)
     seen = mesh.probe("t/client-a", "reuse", ip, "8080", "/public", str(REQUESTS), str(PORTS))
     assert seen["counts"] == {"ok": REQUESTS}, seen
-    assert seen["slowest"] < 1, seen  # a SYN that had to be repeated takes a second
+    assert seen["synsAgain"] == 0, seen
     seen = mesh.probe("t/client-a", "reuse", ip, "8080", "/secret", str(2 * PORTS), str(PORTS))
     assert seen["counts"] == {"403": 2 * PORTS}, "the reused port brings no old verdict"
 
@@ -25,8 +25,11 @@ def test_it_can_after_a_restart_of_agent_and_proxy(mesh: Cluster) -> None:
     """The listeners stay the same ones, or new ones are given to the kernel."""
     ip = mesh.address("t/server-a")
     for how, component in (("restart", "agent"), ("restart", "proxy"), ("kill", "proxy"), ("kill", "agent")):
-        mesh.weft("lab", how, component)
-        mesh.settle()
+        if how == "kill":
+            mesh.kill(component)
+        else:
+            mesh.weft("lab", how, component)
+            mesh.whole()
         seen = mesh.probe("t/client-a", "reuse", ip, "8080", "/public", str(4 * PORTS), str(PORTS))
         assert seen["counts"] == {"ok": 4 * PORTS}, (how, component, seen)
 
@@ -59,7 +62,7 @@ def test_what_the_proxy_leaves_behind_does_not_swallow_direct_connections(
     try:
         direct = mesh.probe("t/client-a", "reuse", ip, "8080", "/secret", str(PORTS), str(PORTS))
         assert direct["counts"] == {"ok": PORTS}, direct
-        assert direct["slowest"] < 1, direct
+        assert direct["synsAgain"] == 0, direct
         for port in upstream:
             # The server still holds its end of that connection: the first SYN ends it, the second one is answered.
             direct = mesh.probe("t/client-a", "reuse", ip, "8080", "/secret", "1", "1", str(port))
@@ -92,7 +95,7 @@ def test_nor_the_resets_of_connections_that_are_denied(mesh: Cluster, server: st
         for port in (*upstream, 20_000):
             denied = mesh.probe("t/client-a", "reuse", ip, "8080", "/", "1", "1", str(port))
             assert denied["counts"] == {"ECONNREFUSED": 1}, denied
-            assert denied["slowest"] < 1, denied
+            assert denied["synsAgain"] == 0, denied
     finally:
         mesh.delete("meshpolicy", "t/shut")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,11 @@ from tests.support.cluster import ATTACKS, Cluster, running
 from tests.support.waiting import eventually
 
 MANIFEST = Path(__file__).with_name("manifests") / "shares.yaml"
-LONGEST = "60"
+LONGEST = "300"
 STEADY = "3"
+REMEMBERED_S = 6.0
+"""A pod adds 8,192 of 65,536 remembered sockets in a second, and as many at once: what another has noted stands so long
+and longer (bpf/lib/maps.h)."""
 
 
 @pytest.fixture(scope="module")
@@ -55,24 +57,34 @@ def test_a_pod_that_floods_uses_up_its_own_share_of_conntrack_alone(shared: Clus
     server, outside = shared.address("s/server"), world(shared)
     held = shared.start_probe("s/greedy", "hold", server, "9090", "send", LONGEST)
     with flood(shared, "s/greedy", outside, 7):
-        assert reach(shared, "s/greedy", (server, 9090)) == ["ECONNREFUSED"]  # at once, not by a timeout
+        # at once, not by a timeout
+        eventually(lambda: reach(shared, "s/greedy", (server, 9090)), refused)
         seen = shared.probe("s/client", "steady", "tcp", server, "9090", STEADY)
         assert set(seen["counts"]) == {"ok"}
+        eventually(lambda: shared.json("status")["nodes"][0]["warnings"], names_greedy)
+        eventually(lambda: series(shared, "weft_agent_conntrack_share_ratio"), lambda share: share >= 0.9)
     flow = shared.wait_for_flow(lambda flow: flow["dropReason"] == "ct-share", "--verdict", "deny")
     assert (flow["from"]["pod"], flow["direction"]) == ("greedy", "egress")
     assert held.stop() == {"ended": "alive"}
-    told = eventually(lambda: shared.json("status")["nodes"][0]["warnings"], lambda told: bool(told))
-    assert any(text.startswith("pod s/greedy has ") and "that it opened, of 4096 that" in text for text in told), told
-    assert series(shared, "weft_agent_conntrack_share_ratio") >= 0.9
     assert series(shared, 'weft_agent_packets_total{direction="egress",reason="ct-share"}') > 1000
     # Its entries go, and with them the count.
-    eventually(lambda: reach(shared, "s/greedy", (server, 9090)), lambda answers: answers == ["ok"], seconds=90)
+    eventually(lambda: reach(shared, "s/greedy", (server, 9090)), lambda answers: answers == ["ok"], seconds=200)
+
+
+def refused(answers: list[str]) -> bool:
+    """Waited for: the agent collects dead entries every five seconds, and a flood needs a moment to fill their places.
+    A flood from the same place to the same port, too, has entries that a new connection may meet by its source port."""
+    return answers == ["ECONNREFUSED"]
+
+
+def names_greedy(told: list[str]) -> bool:
+    return any(text.startswith("pod s/greedy has ") and "that it opened, of 4096 that" in text for text in told)
 
 
 def test_a_flood_from_outside_is_charged_to_the_pod_that_it_is_for(shared: Cluster) -> None:
     server, client, outside = shared.address("s/server"), shared.address("s/client"), world(shared)
     with flood(shared, "world", server, 9090):
-        assert reach(shared, "world", (server, 9090)) == ["ECONNREFUSED"]
+        eventually(lambda: reach(shared, "world", (server, 9090)), refused)
         assert reach(shared, "world", (client, 9090)) == ["ok"]
         assert reach(shared, "s/client", (server, 9090)) == ["ok"]  # from a neighbour
         assert reach(shared, "s/server", (client, 9090)) == ["ok"]  # of its own
@@ -93,14 +105,15 @@ def test_a_flood_of_denials_hides_no_denial_of_another_pod(shared: Cluster) -> N
 
 
 def test_a_flood_of_new_sockets_makes_no_other_pod_forget_whom_it_called(shared: Cluster) -> None:
-    service = "10.96.7.7"
-    caller = shared.start_probe("s/client", "named", service, "9090")
-    forgotten = series(shared, 'weft_agent_datapath_events_total{event="services-forgotten"}')
+    service, forgotten = "10.96.7.7", 'weft_agent_datapath_events_total{event="services-forgotten"}'
+    before = series(shared, forgotten)
     with flood(shared, "s/greedy", service, 9090, "sockets"):
-        time.sleep(2)
+        eventually(lambda: series(shared, forgotten), lambda now: now > before)
+        seen = eventually(
+            lambda: shared.probe("s/client", "named", service, "9090", "4"), lambda seen: seen["after"] < REMEMBERED_S
+        )
+        assert seen["peer"] == service
         assert reach(shared, "s/client", (service, 9090)) == ["ok"]
-        assert caller.stop() == {"peer": service}
-    assert series(shared, 'weft_agent_datapath_events_total{event="services-forgotten"}') > forgotten
 
 
 def test_a_flood_of_connections_to_the_proxy_leaves_others_theirs(shared: Cluster) -> None:

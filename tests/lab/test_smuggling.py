@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 
 import pytest
 
@@ -33,26 +32,27 @@ def send(mesh: Cluster, data: bytes, server: str = "t/server-b") -> str:
     return answer
 
 
+END = request("/public/end", extra="Connection: close\r\n")
+"""Answers come in order, and after this one's the connection ends: nothing that was before it is still to come."""
+
+
 def statuses(answer: str) -> list[str]:
     return re.findall(r"HTTP/1\.1 (\d{3})", answer)
 
 
 @pytest.mark.parametrize("server", ["t/server-a", "t/server-b"], ids=["one node", "two nodes"])
 def test_pipelined_allow_and_deny_in_one_segment(mesh: Cluster, server: str) -> None:
-    answer = send(mesh, request("/public/1") + request("/secret") + request("/public/2"), server)
-    assert statuses(answer)[:2] == ["200", "403"]
+    answer = send(mesh, request("/public/1") + request("/secret") + END, server)
+    assert statuses(answer) == ["200", "403", "200"]
     assert '"/secret"' not in answer
     assert "/public/1" in answer
 
 
 def test_second_request_to_another_path_has_a_verdict_of_its_own(mesh: Cluster) -> None:
-    begin = time.time()
-    answer = send(mesh, request("/public/1") + request("/secret?second=1", host="other"))
-    assert statuses(answer)[:2] == ["200", "403"]
+    answer = send(mesh, request("/public/1") + request("/secret/second?a=1", host="other") + END)
+    assert statuses(answer) == ["200", "403", "200"]
     flow = mesh.wait_for_flow(
-        lambda flow: flow["verdict"] == "deny" and flow.get("http", {}).get("path") == "/secret",
-        "--since",
-        f"{int(time.time() - begin) + 5}s",
+        lambda flow: flow["verdict"] == "deny" and flow.get("http", {}).get("path") == "/secret/second"
     )
     assert "t/server-http" in flow["policies"]
 
@@ -121,6 +121,7 @@ def test_ambiguity_is_refused_and_the_connection_closed(mesh: Cluster, payload: 
 
 def test_denied_body_is_no_request(mesh: Cluster) -> None:
     inner = request("/public/inner")
-    answer = send(mesh, request("/secret", method="POST", extra=f"Content-Length: {len(inner)}\r\n") + inner)
-    assert statuses(answer)[0] == "403"
+    denied = request("/secret", method="POST", extra=f"Content-Length: {len(inner)}\r\n") + inner
+    answer = send(mesh, denied + END)
+    assert statuses(answer) in (["403"], ["403", "200"])
     assert "/public/inner" not in answer

@@ -17,7 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import eventually
+
 ROOT = Path(__file__).resolve().parents[2]
+WITHIN_S = 60.0
+"""For whatever a cluster does by itself. It does it in a second; a busy machine may take many."""
 PROBES = "tests.support.probes"
 ATTACKS = "tests.support.attacks"
 
@@ -56,6 +60,14 @@ class Probe:
     def runs(self) -> bool:
         return self.process.poll() is None
 
+    def ask(self, word: str) -> Any:
+        """A line to one that answers lines."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
     def stop(self) -> Any:
         """Tell it that it is enough; what it found."""
         return self._result("enough\n")
@@ -65,7 +77,7 @@ class Probe:
         return self._result(None)
 
     def _result(self, word: str | None) -> Any:
-        out, err = self.process.communicate(word, timeout=60)
+        out, err = self.process.communicate(word, timeout=200)
         assert self.process.returncode == 0, err
         return json.loads(out.splitlines()[-1])
 
@@ -76,8 +88,8 @@ class Cluster:
 
     name: str
 
-    def weft(self, *arguments: str, expect: int | None = 0, stdin: str | None = None, timeout: float = 90) -> Outcome:
-        """Run `weft --lab NAME ARGUMENTS`; `expect` None takes any status."""
+    def weft(self, *arguments: str, expect: int | None = 0, stdin: str = "", timeout: float = 200) -> Outcome:
+        """Run `weft --lab NAME ARGUMENTS`; `expect` None takes any status. It never reads this process's own input."""
         done = subprocess.run(
             [sys.executable, "-m", "cli", "--lab", self.name, *arguments],
             cwd=ROOT,
@@ -96,20 +108,41 @@ class Cluster:
     def json(self, *arguments: str) -> Any:
         return self.weft(*arguments, "-o", "json").json()
 
-    def apply(self, manifest: str, *, wait_s: float = 20) -> None:
+    def apply(self, manifest: str) -> None:
         """Apply a manifest and return when every node enforces it."""
         self.weft("apply", "-f", "-", stdin=manifest)
-        self.settle(wait_s=wait_s)
+        self.settle()
 
-    def settle(self, *, wait_s: float = 20) -> None:
-        self.weft("status", "--wait", str(wait_s))
+    def settle(self) -> None:
+        self.weft("status", "--wait", str(WITHIN_S))
+
+    def pids(self, component: str) -> dict[str, int | None]:
+        """By node; None for one that is not there at the moment."""
+        rows = self.json("lab", "status")["components"]
+        return {str(row["node"]): row["pid"] for row in rows if row["component"] == component}
+
+    def kill(self, component: str) -> None:
+        """On all nodes. Returns when others run in their place and everything is in force."""
+        before = set(self.pids(component).values())
+        self.weft("lab", "kill", component)
+        eventually(lambda: self.pids(component), lambda now: not {None, *before} & {*now.values()}, seconds=WITHIN_S)
+        self.whole()
+
+    def whole(self) -> None:
+        """Returns when every part of the mesh works: agents are connected and enforce, each has a proxy."""
+        self.settle()
+        eventually(
+            lambda: [(row["state"], row["proxyWorkers"]) for row in self.json("status")["nodes"]],
+            lambda rows: all(state == "connected" and workers for state, workers in rows),
+            seconds=WITHIN_S,
+        )
 
     def delete(self, kind: str, key: str) -> None:
         namespace, _, name = key.rpartition("/")
         self.weft("delete", kind, name, *(["-n", namespace] if namespace else []))
         self.settle()
 
-    def exec(self, pod: str, *command: str, expect: int | None = 0, timeout: float = 60) -> Outcome:
+    def exec(self, pod: str, *command: str, expect: int | None = 0, timeout: float = 200) -> Outcome:
         return self.weft("lab", "exec", pod, "--", *command, expect=expect, timeout=timeout)
 
     def start(self, pod: str, *command: str) -> subprocess.Popen[str]:
@@ -123,9 +156,9 @@ class Cluster:
             text=True,
         )
 
-    def probe(self, pod: str, *arguments: str, timeout: float = 60) -> Any:
+    def probe(self, pod: str, *arguments: str) -> Any:
         """Run one verb of probes.py in a pod and read the JSON that it prints."""
-        return self.exec(pod, sys.executable, "-m", PROBES, *arguments, timeout=timeout).last()
+        return self.exec(pod, sys.executable, "-m", PROBES, *arguments).last()
 
     def start_probe(self, pod: str, *arguments: str, module: str = PROBES) -> Probe:
         """Returns when it has begun."""
@@ -147,7 +180,7 @@ class Cluster:
         return self.weft("observe", "-o", "jsonl", *arguments).lines()
 
     def wait_for_flow(
-        self, match: Callable[[dict[str, Any]], bool], *arguments: str, seconds: float = 10
+        self, match: Callable[[dict[str, Any]], bool], *arguments: str, seconds: float = WITHIN_S
     ) -> dict[str, Any]:
         """The first record that matches; fails with what was seen instead."""
         deadline = time.monotonic() + seconds
@@ -160,11 +193,11 @@ class Cluster:
                 raise AssertionError(f"no such flow among {json.dumps(seen[-10:], indent=1)}")
             time.sleep(0.2)
 
-    def up(self, *paths: str | Path, timeout: float = 120) -> None:
-        self.weft("lab", "up", "--name", self.name, *map(str, paths), timeout=timeout)
+    def up(self, *paths: str | Path) -> None:
+        self.weft("lab", "up", "--name", self.name, *map(str, paths), timeout=240)
 
     def down(self) -> None:
-        self.weft("lab", "down", timeout=60)
+        self.weft("lab", "down")
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def controller(folder: Path, how: Sequence[str] = ()) -> Iterator[ControllerProc
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(10)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -1,4 +1,7 @@
-"""The other way of a known flow in a lab: a firewall on its node closes the fast path, so it is routed."""
+"""The other way of a known flow in a lab: a firewall on its node closes the fast path, so it is routed.
+
+Agents look every two seconds. Inside the block the path is closed, after it the path is open again.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from tests.support.cluster import Cluster
+from tests.support.waiting import eventually
 
+CLOSED = "the fast path is closed"
 FIREWALL = """
 from pyroute2.nftables.main import NFTables
 nft = NFTables(nfgen_family=2)
@@ -30,10 +36,25 @@ def inside(mesh: Cluster, node: str, *words: str) -> str:
     ).stdout
 
 
+def warnings(mesh: Cluster, node: str) -> list[str]:
+    """What the node's agent says of itself."""
+    return next(list(row["warnings"]) for row in mesh.json("status")["nodes"] if row["name"] == node)
+
+
+def _is_closed(told: list[str]) -> bool:
+    return any(CLOSED in text for text in told)
+
+
 @contextmanager
-def firewall(mesh: Cluster, node: str) -> Iterator[None]:
-    inside(mesh, node, sys.executable, "-c", FIREWALL)
+def firewall(mesh: Cluster, *nodes: str) -> Iterator[None]:
+    for node in nodes:
+        inside(mesh, node, sys.executable, "-c", FIREWALL)
     try:
+        for node in nodes:
+            eventually(partial(warnings, mesh, node), _is_closed)
         yield
     finally:
-        inside(mesh, node, sys.executable, "-c", NO_FIREWALL)
+        for node in nodes:
+            inside(mesh, node, sys.executable, "-c", NO_FIREWALL)
+        for node in nodes:
+            eventually(partial(warnings, mesh, node), lambda told: not _is_closed(told))

@@ -47,6 +47,6 @@ def run(
     """`python -m MODULE ARGUMENTS` on such a machine, to its end."""
     done = subprocess.run(
         [*how, sys.executable, "-m", module, *arguments],
-        cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, timeout=60, check=False,
+        cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     return Outcome(done.returncode, done.stdout, done.stderr)

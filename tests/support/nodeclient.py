@@ -22,7 +22,8 @@ from tests.support.cluster import Outcome
 from tests.support.controlplane import ControllerProcess
 
 OPTIONS = (("grpc.ssl_target_name_override", SERVER_NAME), ("grpc.enable_http_proxy", 0))
-PATIENCE_S = 10.0
+PATIENCE_S = 300.0
+"""A stream lives as long as the test that looks at it."""
 
 
 def join(node: str, port: int, token: str, state: Path, how: tuple[str, ...] = ()) -> Outcome:

@@ -2,18 +2,21 @@
 
 Those that live on say first that they have begun. SECONDS is the longest they may take: a line on stdin ends those that
 would go on for so long (steady, hold, pour), so that a journey waits for what it is about and not for the clock.
+Nothing here measures how fast the machine is: an answer may take `PATIENCE_S`, and one that comes at once is told from
+one that does not by how it comes (refused, reset) or by what TCP had to send again.
 
 reach TARGETS-JSON            try many (protocol, address, port); what came of each
-steady PROTO HOST PORT SECONDS [PATH]   one exchange every 5 ms on a new socket; counts by outcome
+steady PROTO HOST PORT SECONDS [PATH [PATIENCE]]   one exchange every 5 ms on a new socket; counts by outcome
 hold HOST PORT MODE SECONDS   one connection: idle, send, or receive; how it ended
-raw HOST PORT                 bytes from stdin (hex) in one segment; answers as text
+raw HOST PORT                 bytes from stdin (hex) in one segment; answers as text, until the peer closes
 whoami PROTO HOST PORT        what the server says of the caller
-named HOST PORT               one connection; whom it was opened to, as getpeername() says when a line comes on stdin
-crowd HOST PORT COUNT         connections held until a line comes on stdin; what became of the others
+named HOST PORT SECONDS       one connection; whom it was opened to, as getpeername() says so much later
+crowd HOST PORT COUNT         so many connections tried at each line `more` on stdin, and held; what became of each
 sink PORT SECONDS             one connection, read to its end; how much came, and its hash
-pour HOST PORT SECONDS        one connection, as much as it takes for so long; how much went, and its hash
+pour HOST PORT SECONDS [BYTES]   one connection, as much as it takes for so long, or so much; how much, and its hash
 sniff PORT COUNT SECONDS      TCP packets to PORT as they come in: hop limit, Ethernet destination, length
 reuse HOST PORT PATH COUNT PORTS [FIRST]   requests with `Connection: close`, over and over from PORTS source ports
+                              counts by outcome, and how many SYNs had to be sent again
 """
 
 from __future__ import annotations
@@ -32,7 +35,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-TIMEOUT_S = 1.5
+PATIENCE_S = 20.0
+"""For an answer: several times longer than a lost SYN (1 s, then 2 s) or a machine that is busy takes."""
+AT_ONCE = 64
+LEAST = 200
+"""Exchanges that `steady` makes at least, however slow the machine is: as many as it would make in a second."""
 
 
 def begun(word: object = None) -> None:
@@ -63,11 +70,11 @@ def outcome(error: OSError) -> str:
     return errno.errorcode.get(error.errno or 0, str(error))
 
 
-def try_tcp(host: str, port: int) -> str:
+def try_tcp(host: str, port: int, patience_s: float = PATIENCE_S) -> str:
     """`ok` after an echo came back, otherwise why not."""
     try:
         with socket.socket(family(host), socket.SOCK_STREAM) as client:
-            client.settimeout(TIMEOUT_S)
+            client.settimeout(patience_s)
             client.connect((host, port))
             client.sendall(b"ping\n")
             return "ok" if client.recv(64) else "closed"
@@ -75,10 +82,10 @@ def try_tcp(host: str, port: int) -> str:
         return outcome(error)
 
 
-def try_udp(host: str, port: int) -> str:
+def try_udp(host: str, port: int, patience_s: float = PATIENCE_S) -> str:
     try:
         with socket.socket(family(host), socket.SOCK_DGRAM) as client:
-            client.settimeout(TIMEOUT_S)
+            client.settimeout(patience_s)
             client.connect((host, port))
             client.send(b"ping\n")
             return "ok" if client.recv(64) else "closed"
@@ -86,25 +93,32 @@ def try_udp(host: str, port: int) -> str:
         return outcome(error)
 
 
-def try_http(host: str, port: int, path: str = "/", source_port: int = 0) -> str:
-    """`ok` for a 2xx, the status for another one."""
+def try_http(host: str, port: int, patience_s: float = PATIENCE_S, path: str = "/") -> str:
     try:
         with socket.socket(family(host), socket.SOCK_STREAM) as client:
-            client.settimeout(TIMEOUT_S)
-            if source_port:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                client.bind(("", source_port))
+            client.settimeout(patience_s)
             client.connect((host, port))
-            client.sendall(f"GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n".encode())
-            answer = b""
-            while piece := client.recv(65536):
-                answer += piece
-            if not answer:
-                return "closed"
-            status = answer.split(b" ", 2)[1].decode()
-            return "ok" if status.startswith("2") else status
+            return status_of(client, path)
     except OSError as error:
         return outcome(error)
+
+
+def status_of(client: socket.socket, path: str) -> str:
+    """`ok` for a 2xx, the status for another one."""
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n".encode())
+    answer = b""
+    while piece := client.recv(65536):
+        answer += piece
+    if not answer:
+        return "closed"
+    status = answer.split(b" ", 2)[1].decode()
+    return "ok" if status.startswith("2") else status
+
+
+def sent_again(client: socket.socket) -> int:
+    """Segments that TCP had to send again on this connection (tcpi_total_retrans, linux/tcp.h)."""
+    info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return int.from_bytes(info[100:104], sys.byteorder)
 
 
 TRY = {"tcp": try_tcp, "udp": try_udp}
@@ -117,32 +131,43 @@ def reach(targets_json: str) -> object:
     return [[*target, result] for target, result in zip(targets, results, strict=True)]
 
 
-def steady(protocol: str, host: str, port: str, seconds: str, path: str = "/") -> object:
-    """One try every 5 ms; tries overlap, so a slow one does not hide a gap."""
+def steady(
+    protocol: str, host: str, port: str, seconds: str, path: str = "/", patience: str = str(PATIENCE_S)
+) -> object:
+    """One try every 5 ms; tries overlap, so a slow one does not hide a gap. Never more than `AT_ONCE`: nothing is lost
+    in a queue that a slow server lets grow, and the end does not wait for tries that have not begun."""
     counts: dict[str, int] = {}
     when: dict[str, float] = {}
-    start = time.monotonic()
+    counting, places = threading.Lock(), threading.Semaphore(AT_ONCE)
+    patience_s, start = float(patience), time.monotonic()
     enough = told_or_after(float(seconds))
 
     def once(at: float) -> None:
-        result = try_http(host, int(port), path) if protocol == "http" else TRY[protocol](host, int(port))
-        counts[result] = counts.get(result, 0) + 1
-        when.setdefault(result, round(at - start, 3))
+        if protocol == "http":
+            result = try_http(host, int(port), patience_s, path)
+        else:
+            result = TRY[protocol](host, int(port), patience_s)
+        with counting:
+            counts[result] = counts.get(result, 0) + 1
+            when.setdefault(result, round(at - start, 3))
+        places.release()
 
     begun()
-    with ThreadPoolExecutor(64) as pool:
-        tick = start
-        while not enough():
-            pool.submit(once, tick)
-            tick += 0.005
-            time.sleep(max(0.0, tick - time.monotonic()))
+    made = 0
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        while not enough() or made < LEAST:
+            places.acquire()
+            begin = time.monotonic()
+            pool.submit(once, begin)
+            made += 1
+            time.sleep(max(0.0, begin + 0.005 - time.monotonic()))
     return {"counts": counts, "firstSeen": when}
 
 
 def hold(host: str, port: str, mode: str, seconds: str) -> object:
     """Open a connection, say so, then see how long it lives. `receive` asks the server to keep sending."""
     with socket.socket(family(host), socket.SOCK_STREAM) as client:
-        client.settimeout(TIMEOUT_S)
+        client.settimeout(PATIENCE_S)
         client.connect((host, int(port)))
         client.sendall(b"stream\n" if mode == "receive" else b"ping\n")
         client.recv(64)
@@ -197,30 +222,26 @@ def serve(port: str, seconds: str) -> object:
 
 
 def raw(host: str, port: str) -> object:
-    """All of stdin (hex) in one send, then everything that comes back until the peer is silent for half a second."""
-    data = bytes.fromhex(sys.stdin.read())
+    """All of stdin (hex) in one send, then everything that comes back until the peer closes."""
+    data, answer, ended = bytes.fromhex(sys.stdin.read()), b"", "closed"
     with socket.socket(family(host), socket.SOCK_STREAM) as client:
-        client.settimeout(TIMEOUT_S)
+        client.settimeout(PATIENCE_S)
         try:
             client.connect((host, int(port)))
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             client.sendall(data)
-            client.settimeout(0.7)
-            answer = b""
             while piece := client.recv(65536):
                 answer += piece
-            return {"answer": answer.decode("latin-1"), "ended": "closed"}
-        except TimeoutError:
-            return {"answer": answer.decode("latin-1"), "ended": "open"}
         except OSError as error:
-            return {"answer": "", "ended": outcome(error)}
+            ended = outcome(error)
+    return {"answer": answer.decode("latin-1"), "ended": ended}
 
 
 def whoami(protocol: str, host: str, port: str) -> object:
     """The caller as the echo server saw it."""
     kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
     with socket.socket(family(host), kind) as client:
-        client.settimeout(TIMEOUT_S)
+        client.settimeout(PATIENCE_S)
         client.connect((host, int(port)))
         mine = client.getsockname()
         peer = client.getpeername()
@@ -244,24 +265,35 @@ def whoami(protocol: str, host: str, port: str) -> object:
 
 
 def reuse(host: str, port: str, path: str, count: str, ports: str, first: str = "20000") -> object:
-    """Each source port comes again while the server's end of its last connection is in TIME_WAIT; counts by outcome."""
+    """Each source port comes again while the server's end of its last connection is in TIME_WAIT."""
     counts: dict[str, int] = {}
-    slowest = 0.0
+    again = 0
     for number in range(int(count)):
-        start = time.monotonic()
-        result = try_http(host, int(port), path, source_port=int(first) + number % int(ports))
-        slowest = max(slowest, time.monotonic() - start)
+        with socket.socket(family(host), socket.SOCK_STREAM) as client:
+            client.settimeout(PATIENCE_S)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                client.bind(("", int(first) + number % int(ports)))
+                try:
+                    client.connect((host, int(port)))
+                finally:
+                    again += sent_again(client)
+                result = status_of(client, path)
+            except OSError as error:
+                result = outcome(error)
         counts[result] = counts.get(result, 0) + 1
-    return {"counts": counts, "slowest": round(slowest, 3)}
+    return {"counts": counts, "synsAgain": again}
 
 
-def named(host: str, port: str) -> object:
+def named(host: str, port: str, seconds: str) -> object:
+    """`after`: how long it really was, for a machine that was busy."""
     with socket.socket(family(host), socket.SOCK_STREAM) as client:
-        client.settimeout(TIMEOUT_S)
+        client.settimeout(PATIENCE_S)
+        begin = time.monotonic()
         client.connect((host, int(port)))
-        begun()
-        sys.stdin.readline()
-        return {"peer": client.getpeername()[0]}
+        time.sleep(float(seconds))
+        peer = client.getpeername()[0]
+        return {"peer": peer, "after": time.monotonic() - begin}
 
 
 def sink(port: str, seconds: str) -> object:
@@ -278,12 +310,12 @@ def sink(port: str, seconds: str) -> object:
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
-def pour(host: str, port: str, seconds: str) -> object:
+def pour(host: str, port: str, seconds: str, most: str = "0") -> object:
     digest, size, piece = hashlib.sha256(), 0, random.randbytes(1 << 17)
-    with socket.create_connection((host, int(port)), TIMEOUT_S) as client:
+    with socket.create_connection((host, int(port)), PATIENCE_S) as client:
         begun()
         enough = told_or_after(float(seconds))
-        while not enough():
+        while not enough() and (not int(most) or size < int(most)):
             part = piece[size % 1000 :]  # no two alike in place
             client.sendall(part)
             digest.update(part)
@@ -310,20 +342,21 @@ def sniff(port: str, count: str, seconds: str) -> object:
 def crowd(host: str, port: str, count: str) -> object:
     """Each connection has had an answer of the server before it counts as held."""
     held: list[socket.socket] = []
-    refused: dict[str, int] = {}
-    for _ in range(int(count)):
-        client = socket.socket(family(host), socket.SOCK_STREAM)
-        client.settimeout(TIMEOUT_S)
-        try:
-            client.connect((host, int(port)))
-            client.sendall(b"ping\n")
-            client.recv(64)
-            held.append(client)
-        except OSError as error:
-            client.close()
-            refused[outcome(error)] = refused.get(outcome(error), 0) + 1
-    begun({"held": len(held), "refused": refused})
-    sys.stdin.readline()
+    begun()
+    while sys.stdin.readline() == "more\n":
+        refused: dict[str, int] = {}
+        for _ in range(int(count)):
+            client = socket.socket(family(host), socket.SOCK_STREAM)
+            client.settimeout(PATIENCE_S)
+            try:
+                client.connect((host, int(port)))
+                client.sendall(b"ping\n")
+                client.recv(64)
+                held.append(client)
+            except OSError as error:
+                client.close()
+                refused[outcome(error)] = refused.get(outcome(error), 0) + 1
+        begun({"held": len(held), "refused": refused})
     alive = 0
     for client in held:
         with contextlib.suppress(OSError):
