@@ -29,6 +29,7 @@
 #include "lib/icmp.h"
 #include "lib/drop.h"
 #include "lib/fastpath.h"
+#include "lib/outside.h"
 #include "prog/from_pod.c"
 #include "prog/to_pod.c"
 #include "prog/from_net.c"

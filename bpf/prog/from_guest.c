@@ -31,7 +31,7 @@ static __always_inline int from_guest_decide(struct __sk_buff *skb, struct packe
 		return -DROP_SPOOFED_SOURCE;
 	id = endpoint_by_addr(packet_destination(p));
 	ep = endpoint_get(id);
-	return from_outside(skb, p, cfg, id, ep, ep ? from_net_flow(p, id) : NULL);
+	return outside_decide(skb, p, cfg, id, ep, ep ? outside_flow(p, id) : NULL);
 }
 
 int tc_from_guest(struct __sk_buff *skb)
@@ -49,5 +49,5 @@ int tc_from_guest(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	if (!verdict)
 		verdict = from_guest_decide(skb, p, cfg);
-	return from_outside_finish(skb, p, cfg, verdict);
+	return outside_finish(skb, p, cfg, verdict);
 }

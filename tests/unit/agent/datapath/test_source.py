@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ def test_a_missing_or_circular_header_is_named(tmp_path: Path) -> None:
 
 def test_the_real_unit_has_no_include_of_its_own_left() -> None:
     assert '#include "' not in source.unit_text()
+
+
+def test_a_program_takes_what_it_shares_with_another_from_a_header() -> None:
+    texts = {path.name: path.read_text() for path in (source.BPF_FOLDER / "prog").iterdir()}
+    for name, text in texts.items():
+        own = re.findall(r"^static [^;={(]*?(\w+)\(", text, re.MULTILINE)
+        others = "".join(other for file, other in texts.items() if file != name)
+        assert [function for function in own if re.search(rf"\b{function}\b", others)] == [], name
 
 
 def test_every_map_that_can_fill_has_a_size_to_choose() -> None:
