@@ -3,8 +3,9 @@
 LLVM costs 140 MB of memory, so this runs as a process of its own: `python -m agent.datapath.load --instance NAME
 --bpffs PATH`. Maps that are pinned already are kept when layouts and sizes agree; when one changed, new maps are made
 beside them, entries of unchanged maps are copied, and the pins change places at the end, so that attached programs keep
-running on what they have until they are replaced. Exit 0: done. Exit 1: one sentence on standard error says why not,
-followed by the end of the compiler's or verifier's log.
+running on what they have until they are replaced. Unchanged maps that the programs write are not copied: old and new
+programs share them. Exit 0: done. Exit 1: one sentence on standard error says why not, followed by the end of the
+compiler's or verifier's log.
 """
 
 from __future__ import annotations
@@ -61,10 +62,8 @@ def _load_into(folder: Path, log: BinaryIO, sizes: Mapping[str, int]) -> None:
     old = _pinned_shapes(maps)
     if _layout_changed(maps) or _size_changed(maps, sizes):
         fresh = folder / "maps-new"
-        _remove(fresh)
-        fresh.mkdir()
     try:
-        unit = _compile(str(fresh), log, sizes, _NO_LINES)
+        unit, shared = _compile_beside(maps, fresh, old, log, sizes)
         _compare_layouts(unit)
         try:
             programs = _load_programs(unit, log)
@@ -72,7 +71,7 @@ def _load_into(folder: Path, log: BinaryIO, sizes: Mapping[str, int]) -> None:
             _explain(str(fresh), log, sizes)
             raise
         if fresh is not maps:
-            _copy_entries(maps, fresh, old)
+            _copy_entries(maps, fresh, old, shared)
             _remove(folder / "maps-old")  # of a loader that was killed here
             maps.rename(folder / "maps-old")
             fresh.rename(maps)
@@ -83,6 +82,31 @@ def _load_into(folder: Path, log: BinaryIO, sizes: Mapping[str, int]) -> None:
             _remove(fresh)
         raise
     _write_meta(maps)
+
+
+def _compile_beside(
+    maps: Path, fresh: Path, old: Mapping[str, bytes], log: BinaryIO, sizes: Mapping[str, int]
+) -> tuple[Any, set[str]]:
+    """The unit with its maps in `fresh`, and which of them are the very ones of `maps`. Only the compiler can say how
+    large the unit wants each to be: where one is not, it is asked again without that one."""
+    if fresh is maps:
+        return _compile(str(maps), log, sizes, _NO_LINES), set()
+    shared = {name for name, shape in SHAPES.items() if shape.of_traffic and old.get(name) == fields_sha256(shape)}
+    shared = {name for name in shared if (maps / name).exists()}
+    while True:
+        _remove(fresh)
+        fresh.mkdir()
+        for name in shared:
+            fd = libbpf.obj_get(str(maps / name))
+            try:
+                libbpf.obj_pin(fd, str(fresh / name))
+            finally:
+                os.close(fd)
+        unit = _compile(str(fresh), log, sizes, _NO_LINES)
+        others = {name for name in shared if unit.get_table(name.encode()).max_entries != _size_of(maps / name)}
+        if not others:
+            return unit, shared
+        shared -= others
 
 
 def _pinned_shapes(maps: Path) -> dict[str, bytes]:
@@ -110,13 +134,13 @@ def _layout_changed(maps: Path) -> bool:
 
 
 def _size_changed(maps: Path, sizes: Mapping[str, int]) -> bool:
-    for name, entries in sizes.items():
-        if (maps / name).exists():
-            table = libbpf.Map(str(maps / name))
-            table.close()
-            if table.max_entries != entries:
-                return True
-    return False
+    return any((maps / name).exists() and _size_of(maps / name) != entries for name, entries in sizes.items())
+
+
+def _size_of(pin: Path) -> int:
+    table = libbpf.Map(str(pin))
+    table.close()
+    return table.max_entries
 
 
 def _compile(pins: str, log: BinaryIO, sizes: Mapping[str, int], lines: str) -> Any:
@@ -201,10 +225,10 @@ def _explain(pins: str, log: BinaryIO, sizes: Mapping[str, int]) -> None:
         _load_programs(_compile(pins, log, sizes, _LINES), log)
 
 
-def _copy_entries(old: Path, new: Path, old_shapes: dict[str, bytes]) -> None:
+def _copy_entries(old: Path, new: Path, old_shapes: dict[str, bytes], shared: set[str]) -> None:
     """Entries of maps whose layout is unchanged move along; the rest starts empty, and the agent writes it anew."""
     for name, shape in SHAPES.items():
-        if name in _NOT_COPIED or shape.per_cpu or not (old / name).exists():
+        if name in _NOT_COPIED or name in shared or shape.per_cpu or not (old / name).exists():
             continue
         if old_shapes.get(name) != fields_sha256(shape):
             print(f"load: map {name} has a new layout: it starts empty", file=sys.stderr)

@@ -23,6 +23,9 @@ class MapShape:
     per_cpu: bool = False
     can_fill: bool = False
     """Worth a pressure metric: entries come with load."""
+    of_traffic: bool = False
+    """The programs write it, at any moment. A new version goes on with the same map, as long as its fields and its size
+    are the same: in a copy, what comes while one program after the other is replaced would be missing."""
 
 
 SHAPES: dict[str, MapShape] = {
@@ -32,15 +35,15 @@ SHAPES: dict[str, MapShape] = {
     "mesh_ep_addr": MapShape(key=tables.AddressKey, value=4),
     "mesh_ep_ns": MapShape(key=8, value=4),
     "mesh_policy": MapShape(key=tables.PolicyKey, value=tables.PolicyPage, can_fill=True),
-    "mesh_ct": MapShape(key=tables.CtKey, value=tables.CtEntry, can_fill=True),
-    "mesh_spent": MapShape(key=4, value=tables.EndpointSpent),
-    "mesh_freed": MapShape(key=4, value=tables.EndpointFreed),
+    "mesh_ct": MapShape(key=tables.CtKey, value=tables.CtEntry, can_fill=True, of_traffic=True),
+    "mesh_spent": MapShape(key=4, value=tables.EndpointSpent, of_traffic=True),
+    "mesh_freed": MapShape(key=4, value=tables.EndpointFreed, of_traffic=True),
     "mesh_service": MapShape(key=tables.ServiceKey, value=tables.ServiceEntry, can_fill=True),
     "mesh_backend": MapShape(key=4, value=tables.BackendEntry, can_fill=True),
-    "mesh_sockrev": MapShape(key=layouts.SockrevKey, value=layouts.SockrevEntry),
-    "mesh_svcflow": MapShape(key=layouts.SvcflowKey, value=layouts.SvcflowEntry),
-    "mesh_redirect": MapShape(key=tables.RedirectKey, value=tables.RedirectRecord),
-    "mesh_frag": MapShape(key=layouts.FragKey, value=layouts.FragEntry),
+    "mesh_sockrev": MapShape(key=layouts.SockrevKey, value=layouts.SockrevEntry, of_traffic=True),
+    "mesh_svcflow": MapShape(key=layouts.SvcflowKey, value=layouts.SvcflowEntry, of_traffic=True),
+    "mesh_redirect": MapShape(key=tables.RedirectKey, value=tables.RedirectRecord, of_traffic=True),
+    "mesh_frag": MapShape(key=layouts.FragKey, value=layouts.FragEntry, of_traffic=True),
     "mesh_counters": MapShape(key=4, value=tables.Counter, per_cpu=True),
     "mesh_gauges": MapShape(key=4, value=8, per_cpu=True),
     "mesh_tokens": MapShape(key=4, value=layouts.TokenBucket),

@@ -17,8 +17,8 @@ from agent.datapath.kernel import KernelDatapath
 from agent.datapath.mapnames import SHAPES
 from agent.datapath.programs import ALL_PROGRAMS, CGROUP_PROGRAMS, pin_folder
 from agent.datapath.tables import IpcacheEntry, IpcacheKey
-from mesh import layouts
 from tests.bpf import programs
+from tests.support import versions
 from tests.support.waiting import eventually
 
 INSTANCE = "test-load"
@@ -37,15 +37,7 @@ def datapath() -> Iterator[KernelDatapath]:
 
 
 def forget(*, unit: bool = False, layout: bool = False) -> None:
-    """As if another version had made the pins."""
-    table = libbpf.Map(str(MAPS / "mesh_meta"))
-    meta = layouts.DatapathMeta.from_buffer_copy(table.lookup(bytes(4)) or b"")
-    if unit:
-        meta.unit_sha256[0] ^= 1
-    if layout:
-        meta.layout_sha256[0] ^= 1
-    table.update(bytes(4), bytes(meta))
-    table.close()
+    versions.forget(MAPS, unit=unit, layout=layout)
 
 
 def program_id(name: str) -> int:
@@ -82,6 +74,52 @@ def test_a_new_layout_moves_what_kept_its_fields(datapath: KernelDatapath) -> No
     assert list(datapath.tables.endpoint_by_netns.items()) == []
     assert not (MAPS.parent / "maps-new").exists()
     assert not (MAPS.parent / "maps-old").exists()
+
+
+def held(name: str) -> libbpf.Map:
+    """Stays what it is, whatever is pinned there later."""
+    return libbpf.Map(str(MAPS / name))
+
+
+def test_a_new_layout_goes_on_with_the_maps_that_programs_write(datapath: KernelDatapath) -> None:
+    """What comes while one program after the other is replaced must be found by both, and by the proxy."""
+    before = {name: held(name) for name, shape in SHAPES.items() if shape.of_traffic}
+    ipcache = held("mesh_ipcache")
+    forget(layout=True)
+    assert datapath.ensure_loaded() is True
+    for name, table in before.items():
+        key, value = (0).to_bytes(table.key_size, "little"), b"\1" * table.value_size
+        table.update(key, value)
+        assert held(name).lookup(key) == value, name
+    ipcache.delete(next(iter(ipcache.items()))[0])
+    assert datapath.tables.ipcache.get(KEY) == VALUE
+
+
+def test_a_map_of_programs_that_has_other_fields_now_is_a_new_one(datapath: KernelDatapath) -> None:
+    before = held("mesh_frag")
+    before.update(bytes(before.key_size), bytes(before.value_size))
+    index = list(SHAPES).index("mesh_frag").to_bytes(4, "little")
+    held("mesh_map_meta").update(index, load._map_meta("mesh_frag", SHAPES["mesh_ct"]))
+    forget(layout=True)
+    assert datapath.ensure_loaded() is True
+    assert list(held("mesh_frag").items()) == []
+    assert len(list(before.items())) == 1
+
+
+def test_a_map_of_programs_that_shall_have_another_size_is_a_copy(
+    datapath: KernelDatapath, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before, flows = held("mesh_frag"), held("mesh_ct")
+    before.update(bytes(before.key_size), bytes(before.value_size))
+    text = source.unit_text().replace("struct frag_entry, mesh_frag, 4096", "struct frag_entry, mesh_frag, 8192")
+    monkeypatch.setattr(source, "unit_text", lambda *_: text)
+    forget(layout=True)
+    with (tmp_path / "log").open("w+b") as log:
+        load.load(INSTANCE, "/sys/fs/bpf", log, source.map_entries())
+    assert held("mesh_frag").max_entries == 8192
+    assert len(list(held("mesh_frag").items())) == 1
+    flows.update(bytes(flows.key_size), bytes(flows.value_size))
+    assert len(list(held("mesh_ct").items())) == 1
 
 
 def test_a_unit_that_does_not_load_leaves_what_runs_alone(

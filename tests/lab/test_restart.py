@@ -6,8 +6,10 @@ import time
 
 import pytest
 
+from agent.datapath.programs import pin_folder
 from tests.support.cluster import Cluster, Probe
 from tests.support.probes import LEAST
+from tests.support.versions import forget
 
 LONGEST = "600"
 BEFORE_S, AFTER_S = 1.0, 1.5
@@ -48,6 +50,23 @@ def test_agent_goes_and_comes_back(mesh: Cluster, how: str) -> None:
         else:
             assert "ok" not in counts, seen
         assert sum(counts.values()) >= LEAST, seen
+
+
+def test_an_upgrade_to_other_layouts_of_the_maps_fails_no_request(mesh: Cluster) -> None:
+    """Programs and proxy are replaced, or told of new maps, one after the other: all must find what the others left."""
+    ip = mesh.address("t/server-b")
+    allowed = steady(mesh, "t/client-a", "http", ip, "8080", "/public")
+    denied = steady(mesh, "t/client-a", "http", ip, "8080", "/secret")
+    raw = steady(mesh, "t/client-a", "tcp", ip, "9090")
+    time.sleep(BEFORE_S)
+    for node in ("node-a", "node-b"):
+        forget(pin_folder("/sys/fs/bpf", f"{mesh.name}_{node}") / "maps", layout=True)
+    mesh.weft("lab", "restart", "agent")
+    mesh.settle()
+    time.sleep(AFTER_S)
+    assert set(outcomes(allowed)) == {"ok"}
+    assert set(outcomes(denied)) == {"403"}
+    assert set(outcomes(raw)) == {"ok"}
 
 
 def test_proxy_restart_fails_no_request(mesh: Cluster) -> None:
