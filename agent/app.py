@@ -99,16 +99,15 @@ class App:
         state = NodeState(snapshot=NodeSnapshot(node=config.node), node_addresses=podnetns.node_addresses())
         for endpoint in restored:
             state = attach(state, endpoint)
-        self._enforcer = Enforcer(state, self._reconciler, self._endpoints, self._writer)
         self._flows = FlowLog()
         self._events = EventReader(self._datapath, self._names, self._flows, config.node)
+        self._proxy = self._make_proxy_link()
+        self._enforcer = Enforcer(
+            state, self._reconciler, self._endpoints, self._writer, proxy=self._proxy, on_change=self._changed
+        )
         self._conntrack = ConntrackWatch(
             self._enforcer, self._datapath.tables, flows_per_pod=settled.flows_per_pod, destroy=machine.destroy
         )
-        self._proxy = self._make_proxy_link()
-        # The enforcer tells both of each change, and both ask it what is in force.
-        self._enforcer.proxy = self._proxy
-        self._enforcer.on_change = self._changed
         self._connection = Connection()
         self._attachments = Attachments(
             self._enforcer, self._endpoints, self._connection, forget=self._conntrack.forget
@@ -153,9 +152,6 @@ class App:
             grace_s=self._config.proxy_grace_s,
             redirect_fd=self._datapath.redirect_map_fd,
             offer=self._datapath.offer_listeners,
-            ready=self._enforcer.ready,
-            view=lambda: self._enforcer.view,
-            set_up=self._enforcer.set_proxy,
             take_flow=self._events.take_record,
             lost_flows=self._flows.lose,
         )
@@ -188,7 +184,7 @@ class App:
                 running = [
                     tasks.create_task(work, name=name)
                     for name, work in (
-                        ("proxy-link", self._proxy.run()),
+                        ("proxy-link", self._proxy.run(self._enforcer)),
                         ("local-api", LocalApi(self._config.state / "agent.sock", self._node.calls()).run()),
                         ("sync", self._sync.run()),
                         ("renewal", self._renew()),

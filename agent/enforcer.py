@@ -54,8 +54,11 @@ class Enforcer:
         endpoints: Endpoints,
         writer: Executor,
         *,
+        proxy: Proxy,
+        on_change: Callable[[Enforced], None] = lambda enforced: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`on_change` is called after each change."""
         self.state = state
         self.numbers = Numbers()
         self.endpoints = endpoints
@@ -63,9 +66,6 @@ class Enforcer:
         self.want: Desired | None = None
         self.view: ProxyView | None = None
         """What the proxy is told, or being told: a worker that connects in the middle of a change gets this."""
-        self.proxy: Proxy | None = None
-        self.on_change: Callable[[Enforced], None] = lambda enforced: None
-        """Called after each change: the conntrack watch and telemetry listen."""
         self.ready = asyncio.Event()
         """Set once something may be enforced: until then the kernel keeps what an earlier process left."""
         self.failed = 0
@@ -73,6 +73,8 @@ class Enforcer:
         self.unbroken = Unbroken()
         self._next_retirement = 0.0
         self._former = Former()
+        self._proxy = proxy
+        self._on_change = on_change
         self._writer = writer
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -102,7 +104,7 @@ class Enforcer:
             self.endpoints.enforced(state)
             enforced = Enforced(outcome=outcome, took_s=self._clock() - started)
         self.ready.set()
-        self.on_change(enforced)
+        self._on_change(enforced)
         return enforced
 
     async def _execute(self, plan: Plan, want: Desired) -> Outcome:
@@ -125,8 +127,7 @@ class Enforcer:
     async def _tell_proxy(self, told: ProxyView) -> None:
         before, self.view = self.view, told
         try:
-            if self.proxy is not None:
-                await self.proxy.tell(told)
+            await self._proxy.tell(told)
         except BaseException:
             self.view = before
             raise

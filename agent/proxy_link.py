@@ -13,8 +13,9 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from agent.channel import Channel, ChannelClosed
 from agent.datapath.interface import DatapathError
@@ -48,6 +49,16 @@ RETURN_S = 3.0
 WATCH_S = 0.25
 MOST_WORKERS = 256
 _UCRED = struct.Struct("3i")
+
+
+class InForce(Protocol):
+    """What the link needs of the enforcer, which tells it of each change."""
+
+    ready: asyncio.Event
+
+    @property
+    def view(self) -> ProxyView | None: ...
+    async def set_proxy(self, up: bool) -> None: ...
 
 
 class Worker:
@@ -94,9 +105,6 @@ class ProxyLink:
         grace_s: float,
         redirect_fd: Callable[[], int],
         offer: Callable[[socket.socket, socket.socket], None],
-        ready: asyncio.Event,
-        view: Callable[[], ProxyView | None],
-        set_up: Callable[[bool], Awaitable[None]],
         take_flow: Callable[[FlowRecord], None],
         lost_flows: Callable[[int], None],
     ) -> None:
@@ -107,9 +115,6 @@ class ProxyLink:
         self._grace_s = grace_s
         self._redirect_fd = redirect_fd
         self._offer = offer
-        self._ready = ready
-        self._view = view
-        self._set_up = set_up
         self._take_flow = take_flow
         self._lost_flows = lost_flows
         self._listeners: Listeners | None = None
@@ -166,7 +171,7 @@ class ProxyLink:
         server.listen(MOST_WORKERS)
         self._server = server
 
-    async def run(self) -> None:
+    async def run(self, in_force: InForce) -> None:
         """Accept workers until cancelled."""
         if self._server is None:
             self.open()
@@ -175,13 +180,13 @@ class ProxyLink:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._hold_listeners(), name="proxy-listeners")
-                tasks.create_task(self._watch(), name="proxy-watch")
+                tasks.create_task(self._watch(in_force), name="proxy-watch")
                 while True:
                     connection, _ = await asyncio.get_running_loop().sock_accept(server)
                     if len(self._workers) >= MOST_WORKERS:
                         connection.close()
                         continue
-                    tasks.create_task(self._serve(connection), name="proxy-worker")
+                    tasks.create_task(self._serve(connection, in_force), name="proxy-worker")
         finally:
             server.close()
             self._path.unlink(missing_ok=True)
@@ -228,7 +233,7 @@ class ProxyLink:
             log.error(line("the kernel does not take the proxy's listeners", why=error))
         self._offered.set()
 
-    async def _watch(self) -> None:
+    async def _watch(self, in_force: InForce) -> None:
         """Tell the kernel whether flows may be handed over; empty the queue of a proxy that stays away."""
         while True:
             with contextlib.suppress(TimeoutError):
@@ -237,24 +242,24 @@ class ProxyLink:
             self._came.clear()
             if self.workers:
                 self._since_none = time.monotonic()
-                await self._become(True)
+                await self._become(in_force, up=True)
             elif time.monotonic() - self._since_none > self._grace_s:
-                await self._become(False)
+                await self._become(in_force, up=False)
                 if self._listeners is not None:
                     self.resets += reset_queued(self._listeners)
 
-    async def _become(self, up: bool) -> None:
+    async def _become(self, in_force: InForce, *, up: bool) -> None:
         """Called by `_watch` alone, so the kernel's word and ours cannot cross; it tries again what failed."""
         if up == self._up:
             return
         try:
-            await self._set_up(up)
+            await in_force.set_proxy(up)
             self._up = up
             self._moved.set()
         except (AgentError, DatapathError) as error:
             log.error(line("cannot tell the kernel about the proxy", up=up, why=error))
 
-    async def _serve(self, connection: socket.socket) -> None:
+    async def _serve(self, connection: socket.socket, in_force: InForce) -> None:
         pid, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
         channel = Channel(connection)
         worker = Worker(channel, pid)
@@ -262,7 +267,7 @@ class ProxyLink:
             if uid not in (0, os.geteuid()):
                 raise AgentError(f"process {pid} of user {uid} is neither root nor of this agent's user")
             await self._greet(worker)
-            await self._converse(worker)
+            await self._converse(worker, in_force)
         except ChannelClosed as error:
             log.info(line("worker gone", pid=worker.pid, why=error))
         except (AgentError, codec.CodecError, TimeoutError) as error:
@@ -307,10 +312,10 @@ class ProxyLink:
         self._take_listeners(adopt(descriptors, self._port))
         log.info(line("listeners handed back by the proxy"))
 
-    async def _converse(self, worker: Worker) -> None:
+    async def _converse(self, worker: Worker, in_force: InForce) -> None:
         """Acks and flow records in; the first view goes out beside them."""
         async with asyncio.TaskGroup() as tasks:
-            first = tasks.create_task(self._first_view(worker), name="proxy-first-view")
+            first = tasks.create_task(self._first_view(worker, in_force), name="proxy-first-view")
             try:
                 while True:
                     self._take(worker, from_proxy(await worker.channel.receive()))
@@ -318,11 +323,11 @@ class ProxyLink:
                 first.cancel()
                 log.info(line("worker gone", pid=worker.pid, why=error))
 
-    async def _first_view(self, worker: Worker) -> None:
+    async def _first_view(self, worker: Worker, in_force: InForce) -> None:
         """A worker counts from its first swap on. While one is told, no change is told past it."""
-        await self._ready.wait()
+        await in_force.ready.wait()
         async with self._telling:
-            view = self._view()
+            view = in_force.view
             if view is None:
                 return
             message = _message(view)

@@ -102,14 +102,13 @@ def test_whoever_gets_a_lost_peers_address_does_not_inherit_its_flows(
 ) -> None:
     async def story() -> None:
         enforcer, table, watch, _ = story_of(tmp_path, writer)
-        enforcer.on_change = watch.changed
         await enforcer.change(take, first=True)
         other = replace(KEY, source=nodes.address("10.9.1.2"))
         table.put(KEY, entry(epoch=1))
         table.put(other, entry(epoch=1))
         ipcache = {p: item for p, item in SNAPSHOT.ipcache.items() if p != nodes.prefix("10.9.1.1/32")}
         lost = replace(SNAPSHOT, revision=Revision(2), ipcache=ipcache)
-        await enforcer.change(lambda state: replace(state, snapshot=lost))
+        watch.changed(await enforcer.change(lambda state: replace(state, snapshot=lost)))
         await watch.walk()
         assert [key for key, _ in table.items()] == [other]
 

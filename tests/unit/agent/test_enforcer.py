@@ -51,9 +51,9 @@ def made(tmp_path: Path, writer: ThreadPoolExecutor) -> tuple[Enforcer, FakeData
     reconciler = Reconciler(datapath, nodes.CONFIG, first_epoch=lambda: 1, interface_exists=lambda _: True)
     endpoints = Endpoints(tmp_path / "endpoints.json")
     endpoints.discover("shop/a")
-    enforcer = Enforcer(nodes.node(nodes.snapshot(revision=0), nodes.local("a", 1, 11)), reconciler, endpoints, writer)
     proxy = ToldProxy(datapath)
-    enforcer.proxy = proxy
+    state = nodes.node(nodes.snapshot(revision=0), nodes.local("a", 1, 11))
+    enforcer = Enforcer(state, reconciler, endpoints, writer, proxy=proxy)
     return enforcer, datapath, proxy
 
 

@@ -59,7 +59,8 @@ class Told:
     """What the link did to its surroundings."""
 
     def __init__(self) -> None:
-        self.view = VIEW
+        self.view: ProxyView | None = VIEW
+        self.ready = asyncio.Event()
         self.up: list[bool] = []
         self.flows: list[FlowRecord] = []
         self.takes: Callable[[FlowRecord], None] = self.flows.append
@@ -72,7 +73,7 @@ class Told:
         if self.refuses:
             raise DatapathError("no such map")
 
-    async def set_up(self, up: bool) -> None:
+    async def set_proxy(self, up: bool) -> None:
         self.up.append(up)
 
     def lose(self, count: int) -> None:
@@ -108,15 +109,14 @@ class Worker:
 
 @asynccontextmanager
 async def running(path: Path, port: int, told: Told, grace_s: float = 60.0) -> AsyncIterator[ProxyLink]:
-    ready = asyncio.Event()
-    ready.set()
+    told.ready.set()
     link = ProxyLink(
         path, node="node-1", port=port, mark=0x20, grace_s=grace_s,
-        redirect_fd=lambda: os.open(os.devnull, os.O_RDONLY), offer=told.offer, ready=ready, view=lambda: told.view,
-        set_up=told.set_up, take_flow=told.takes, lost_flows=told.lose,
+        redirect_fd=lambda: os.open(os.devnull, os.O_RDONLY), offer=told.offer, take_flow=told.takes,
+        lost_flows=told.lose,
     )  # fmt: skip
     link.open()
-    task = asyncio.ensure_future(link.run())
+    task = asyncio.ensure_future(link.run(told))
     try:
         yield link
     finally:
@@ -305,7 +305,7 @@ def test_a_worker_that_comes_while_the_kernel_is_told_that_there_is_none_is_told
                 await go_on.wait()
             told.up.append(up)
 
-        told.set_up = set_up  # type: ignore[method-assign]
+        told.set_proxy = set_up  # type: ignore[method-assign]
         async with running(tmp_path / "p", port, told, grace_s=0.0):
             await writing.wait()
             worker = await Worker.connect(tmp_path / "p")
@@ -330,7 +330,7 @@ def test_a_worker_that_leaves_while_the_kernel_is_told_of_it_is_told_of_as_gone(
                 await go_on.wait()
             told.up.append(up)
 
-        told.set_up = set_up  # type: ignore[method-assign]
+        told.set_proxy = set_up  # type: ignore[method-assign]
         async with running(tmp_path / "p", port, told, grace_s=0.0) as link:
             await until(lambda: told.up == [False])
             worker = await Worker.connect(tmp_path / "p")
