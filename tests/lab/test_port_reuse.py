@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.cluster import Cluster
+from tests.support.waiting import eventually
 
 REQUESTS, PORTS = 300, 4
 """Within the 60 s of TIME_WAIT: every request but the first four meets the remains of the one four before it."""
@@ -53,11 +54,8 @@ def test_what_the_proxy_leaves_behind_does_not_swallow_direct_connections(
 ) -> None:
     """The port was proxied a moment ago and is direct now. The node still has sockets with the tuples of either leg, in
     TIME_WAIT or kept for the next request: they must not take packets of the new connections out of the node's way."""
-    client, ip = mesh.address("t/client-a", family), mesh.address(server, family)
-    proxied = mesh.probe("t/client-a", "reuse", ip, "8080", "/public", str(PORTS), str(PORTS))
-    assert proxied["counts"] == {"ok": PORTS}
-    upstream = upstream_ports(mesh, f"node:node-{server[-1]}", client, ip)
-    assert upstream, "the proxy keeps a connection to the server"
+    ip = mesh.address(server, family)
+    upstream = left_behind(mesh, server, family)
     mesh.apply(OPEN)
     try:
         direct = mesh.probe("t/client-a", "reuse", ip, "8080", "/secret", str(PORTS), str(PORTS))
@@ -86,10 +84,8 @@ spec:
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("server", ["t/server-a", "t/server-b"], ids=["one node", "two nodes"])
 def test_nor_the_resets_of_connections_that_are_denied(mesh: Cluster, server: str, family: int) -> None:
-    client, ip = mesh.address("t/client-a", family), mesh.address(server, family)
-    proxied = mesh.probe("t/client-a", "reuse", ip, "8080", "/public", str(PORTS), str(PORTS))
-    assert proxied["counts"] == {"ok": PORTS}
-    upstream = upstream_ports(mesh, f"node:node-{server[-1]}", client, ip)
+    ip = mesh.address(server, family)
+    upstream = left_behind(mesh, server, family)
     mesh.apply(SHUT)
     try:
         for port in (*upstream, 20_000):
@@ -100,12 +96,30 @@ def test_nor_the_resets_of_connections_that_are_denied(mesh: Cluster, server: st
         mesh.delete("meshpolicy", "t/shut")
 
 
-def upstream_ports(mesh: Cluster, node: str, client: str, server: str) -> list[int]:
-    """Ports of the proxy's own connections to the server, which bear the client's address."""
-    rows = [line.split() for line in mesh.exec(node, "ss", "-Htan").out.splitlines()]
+def left_behind(mesh: Cluster, server: str, family: int) -> list[int]:
+    """Ports of connections that the proxy keeps to the server, after requests of the client's."""
+    ip = mesh.address(server, family)
+
+    def found() -> set[int]:
+        proxied = mesh.probe("t/client-a", "reuse", ip, "8080", "/public", str(PORTS), str(PORTS))
+        assert proxied["counts"] == {"ok": PORTS}
+        kept = upstream_ports(mesh, f"node:node-{server[-1]}", mesh.address("t/client-a", family), ip)
+        # The node chose them. The pod may have had one of the same number a minute ago, and could not use it now.
+        return kept - {port for (_, port), _ in sockets(mesh, "t/client-a")}
+
+    return sorted(eventually(found, bool, seconds=120))[:PORTS]
+
+
+End = tuple[str, int]
+
+
+def sockets(mesh: Cluster, place: str) -> list[tuple[End, End]]:
+    """Both ends of every TCP socket there that has two, TIME_WAIT included."""
+    rows = [line.split() for line in mesh.exec(place, "ss", "-Htan", "state", "connected").out.splitlines()]
     ends = [[end.rpartition(":") for end in row[3:5]] for row in rows]
-    return [
-        int(own[2])
-        for own, peer in ends
-        if (own[0].strip("[]"), peer[0].strip("[]"), peer[2]) == (client, server, "8080")
-    ]
+    return [((own[0].strip("[]"), int(own[2])), (peer[0].strip("[]"), int(peer[2]))) for own, peer in ends]
+
+
+def upstream_ports(mesh: Cluster, node: str, client: str, server: str) -> set[int]:
+    """Ports of the proxy's own connections to the server, which bear the client's address."""
+    return {port for (own, port), peer in sockets(mesh, node) if (own, peer) == (client, (server, 8080))}
