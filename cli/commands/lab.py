@@ -79,7 +79,13 @@ def command() -> None:
 @click.command(
     epilog=examples("weft lab up examples/shop", "weft lab up --name second pods.yaml policies/"),
 )
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(exists=True, allow_dash=True))
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    metavar="PATH...",
+    type=click.Path(exists=True, allow_dash=True, readable=False),  # access(2) denies what a capability would open
+)
 @click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Worker processes of each node's proxy.")
 @name_option
 @click.pass_obj

@@ -9,16 +9,17 @@ import pytest
 from tests.support.cluster import Cluster
 
 NODES = ("node:node-a", "node:node-b")
+SETTING = "/proc/sys/net/ipv4/tcp_syncookies"
 
 
 @pytest.fixture(scope="module")
 def cookies(mesh: Cluster) -> Iterator[Cluster]:
     """Always, as if a flood had filled the queue of the proxy's listener (ip-sysctl.rst: 2 is for tests)."""
     for node in NODES:
-        mesh.exec(node, "sysctl", "-q", "-w", "net.ipv4.tcp_syncookies=2")
+        mesh.exec(node, "sh", "-c", f"echo 2 > {SETTING}")
     yield mesh
     for node in NODES:
-        mesh.exec(node, "sysctl", "-q", "-w", "net.ipv4.tcp_syncookies=1")
+        mesh.exec(node, "sh", "-c", f"echo 1 > {SETTING}")
 
 
 @pytest.mark.parametrize("family", [4, 6])
