@@ -32,6 +32,7 @@ from mesh.api.codec_link import (
     snapshot_to_bytes,
     welcome_to_bytes,
 )
+from mesh.api.floor import Floor
 from mesh.api.frames import LIMIT_BYTES
 from mesh.journal import line
 from mesh.model import FlowRecord
@@ -129,6 +130,9 @@ class ProxyLink:
         """A worker became ready: `_watch` need not sleep on."""
         self._missed = False
         """Waited for in vain: nobody waits again before another worker comes."""
+        self._floor: Floor | None = None
+        self._newest: ProxyView | None = None
+        """The last one that said something new: workers hold its revision or a later one."""
         self._server: socket.socket | None = None
         self.resets = 0
 
@@ -139,16 +143,20 @@ class ProxyLink:
 
     async def caught_up(self, within_s: float = RETURN_S) -> bool:
         """Wait for workers that are on their way, as all are after a restart of the agent: they authorise by what they
-        hold. True once every worker has swapped to the newest view, or the kernel hands nothing over any more."""
+        hold. True once every worker has swapped to the newest view, or the kernel hands nothing over any more.
+
+        Either way no worker judges by an older one from here on: who is not back answers 503 until then."""
+        caught = True
         try:
             async with asyncio.timeout(0 if self._missed else within_s):
                 while self._up and self.workers < self._expected:
                     self._moved.clear()
                     await self._moved.wait()
         except TimeoutError:
-            self._missed = True
-            return False
-        return True
+            self._missed, caught = True, False
+        if self._floor is not None and self._newest is not None:
+            self._floor.set(self._newest.revision)
+        return caught
 
     @property
     def _expected(self) -> int:
@@ -168,6 +176,12 @@ class ProxyLink:
             server.close()
             raise AgentError(f"cannot listen on {self._path}: {error.strerror}") from error
         os.chmod(self._path, 0o600)
+        floor = self._path.with_suffix(".floor")
+        try:
+            self._floor = Floor(floor)
+        except OSError as error:
+            server.close()
+            raise AgentError(f"cannot write {floor}: {error.strerror}") from error
         server.listen(MOST_WORKERS)
         self._server = server
 
@@ -195,6 +209,8 @@ class ProxyLink:
         """Every worker has swapped to `view`, or has been cut off because it did not in time. SnapshotRefused where it
         is more than any worker can be told; then nobody has heard of it."""
         async with self._telling:
+            if not same_content(self._newest, view):
+                self._newest = view
             workers = [worker for worker in self._workers if not worker.knows(view)]
             if workers:
                 message = _message(view)
@@ -294,13 +310,15 @@ class ProxyLink:
         async with asyncio.timeout(HELLO_S):
             await self._offered.wait()
         assert self._listeners is not None
+        assert self._floor is not None
         welcome = ProxyWelcome(node=self._node, listen_port=self._port, mark_from_proxy=self._mark)
-        redirect = self._redirect_fd()
+        given = [self._redirect_fd()]
         try:
-            descriptors = [*self._listeners.descriptors(), redirect]
-            await worker.channel.send(welcome_to_bytes(welcome), descriptors)
+            given.append(self._floor.descriptor())
+            await worker.channel.send(welcome_to_bytes(welcome), [*self._listeners.descriptors(), *given])
         finally:
-            os.close(redirect)
+            for descriptor in given:
+                os.close(descriptor)
 
     def _consider(self, descriptors: list[int]) -> None:
         """Listeners that came with a hello: taken if this agent has none, else the same ones and dropped."""
@@ -355,6 +373,8 @@ class ProxyLink:
     def close(self) -> None:
         if self._listeners is not None:
             self._listeners.close()
+        if self._floor is not None:
+            self._floor.close()
 
 
 def _message(view: ProxyView) -> bytes:

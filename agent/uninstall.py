@@ -14,6 +14,7 @@ OWN_FILES = (
     "agent.sock",
     "agent.sock.new",
     "proxy.sock",
+    "proxy.floor",
     "node.key",
     "node.key.new",
     "node.crt",

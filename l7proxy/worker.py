@@ -13,7 +13,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from l7proxy.config import ProxyConfig
@@ -33,6 +33,7 @@ from l7proxy.net.origin import Origins, RedirectMap, plain
 from l7proxy.net.pool import Pool
 from l7proxy.net.protocols import ClientProtocol
 from mesh.api.codec_link import ProxyWelcome
+from mesh.api.floor import shown
 from mesh.snapshot import ProxyView
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ class Worker:
         self.now = clock()
         self.draining = False
         self.generation = 0
+        self.revision = -1
+        self.floor: Sequence[int] = (0,)
         self._swapped_at = 0.0
         self.node = ""
         self.clients: dict[ClientConnection, Payers] = {}
@@ -183,6 +186,7 @@ class Worker:
     def welcomed(self, welcome: ProxyWelcome, descriptors: list[int]) -> None:
         self.node = welcome.node
         listening = [socket.socket(fileno=descriptor) for descriptor in descriptors[:2]]
+        self.floor = shown(descriptors[3])
         self.adopt(listening, RedirectMap(descriptors[2]), TransparentDialer(welcome.mark_from_proxy))
         log.info("node %s: listening sockets received", welcome.node)
 
@@ -206,6 +210,7 @@ class Worker:
         first = self._authorizer.view is None
         self._authorizer.swap(view)
         self.generation = self._authorizer.generation
+        self.revision = view.revision
         self._swapped_at = self.clock()
         self.heads.forget_verdicts()
         self.counters.revision = view.revision

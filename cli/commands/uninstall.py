@@ -15,7 +15,7 @@ from cli.words import examples
 
 BPFFS = Path("/sys/fs/bpf/weft")
 NETNS = Path("/run/netns")
-AGENT_FILES = ("agent.sock", "proxy.sock", "node.key", "node.crt", "endpoints.json", "snapshot.pb")
+AGENT_FILES = ("agent.sock", "proxy.sock", "proxy.floor", "node.key", "node.crt", "endpoints.json", "snapshot.pb")
 CGROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 
 

@@ -276,6 +276,8 @@ class ClientConnection:
         self.answered = self.retried = False
         self.close_after = head.close
         self.dressed = head.close or head.http10
+        if site.floor[0] > site.revision:
+            return self._refuse(RequestRefused("behind", 503))
         pair = self.pair
         verdict = known.verdict
         if verdict is None or known.pair is not pair:
@@ -427,7 +429,8 @@ class ClientConnection:
         head = self.head
         if head is None:
             return
-        if unheard and not self.retried and not head.length and head.method in _IDEMPOTENT:
+        behind = self.site.floor[0] > self.site.revision
+        if unheard and not self.retried and not behind and not head.length and head.method in _IDEMPOTENT:
             self._retry(head)
             return
         add(self.site.counters.upstream_errors, reason)

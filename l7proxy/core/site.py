@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from l7proxy.core.facts import Pipe
@@ -30,6 +30,10 @@ class Site(Protocol):
     draining: bool
     generation: int
     """Of the newest view, see `authz.Authorizer`. A pair of another one must not judge a request."""
+    revision: int
+    """Of the newest view."""
+    floor: Sequence[int]
+    """One number, which the agent may change at any moment: a view of a lower revision must not judge a request."""
     record: Recorder | None
     """Writes the access log; None where it is off."""
 

@@ -30,8 +30,8 @@ from mesh.snapshot import ProxyView
 
 log = logging.getLogger(__name__)
 
-DESCRIPTORS = 3
-"""Listener IPv4, listener IPv6, redirect map."""
+DESCRIPTORS = 4
+"""Listener IPv4, listener IPv6, redirect map, floor."""
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 0.5
 PATIENCE = 30

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +19,24 @@ BEFORE_S, AFTER_S = 1.0, 1.5
 """How long the probes run before something happens, and after everything has settled."""
 UNHEARD_S = "1"
 """ICMP errors are rate-limited, so many a denied datagram has no answer at all; nobody waits long for one."""
+
+
+DENY_PUBLIC = """
+apiVersion: weft.dev/v1alpha1
+kind: MeshPolicy
+metadata: {name: no-public, namespace: t}
+spec:
+  podSelector: {matchLabels: {app: server}}
+  ingress:
+  - action: Deny
+    http: {paths: [{prefix: /public}]}
+"""
+
+
+def with_children(pid: int) -> list[int]:
+    """A process and those that it started."""
+    told = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(other for child in told for other in with_children(int(child)))]
 
 
 def steady(mesh: Cluster, pod: str, protocol: str, address: str, port: str, *more: str) -> Probe:
@@ -67,6 +88,32 @@ def test_an_upgrade_to_other_layouts_of_the_maps_fails_no_request(mesh: Cluster)
     assert set(outcomes(allowed)) == {"ok"}
     assert set(outcomes(denied)) == {"403"}
     assert set(outcomes(raw)) == {"ok"}
+
+
+@pytest.mark.parametrize("agent", ["stays", "killed"])
+def test_a_proxy_that_stood_still_judges_by_no_policy_of_before(mesh: Cluster, agent: str) -> None:
+    """It wakes up with requests to answer, before it hears of what was acknowledged meanwhile."""
+    ip = mesh.address("t/server-b")
+    held = mesh.start_probe("t/client-a", "late", ip, "8080", "/public", LONGEST)
+    components = mesh.json("lab", "status")["components"]
+    proxies = [pid for row in components if row["component"] == "proxy" for pid in with_children(row["pid"])]
+    try:
+        for pid in proxies:
+            os.kill(pid, signal.SIGSTOP)
+        if agent == "killed":
+            mesh.weft("lab", "kill", "agent")
+        mesh.apply(DENY_PUBLIC)
+        held.ask("ask")
+    finally:
+        for pid in proxies:
+            os.kill(pid, signal.SIGCONT)
+    try:
+        seen = held.wait()
+    finally:
+        mesh.delete("meshpolicy", "t/no-public")
+        mesh.whole()
+    assert held.first == "ok"
+    assert "ok" not in seen.values(), seen
 
 
 def test_proxy_restart_fails_no_request(mesh: Cluster) -> None:

@@ -71,6 +71,8 @@ class FakeSite:
         self.tallies = Tallies(self.counters)
         self.now = 1000.0
         self.draining = False
+        self.revision = 1
+        self.floor = [0]
         self.authorizer = Authorizer()
         self.record: Recorder | None = None
         self.at_once = at_once

@@ -8,6 +8,7 @@ one that does not by how it comes (refused, reset) or by what TCP had to send ag
 reach TARGETS-JSON            try many (protocol, address, port); what came of each
 steady PROTO HOST PORT SECONDS [PATH [PATIENCE]]   one exchange every 5 ms on a new socket; counts by outcome
 hold HOST PORT MODE SECONDS   one connection: idle, send, or receive; how it ended
+late HOST PORT PATH SECONDS   a request; at a line on stdin one on the same connection and one on a new one; all answers
 raw HOST PORT                 bytes from stdin (hex) in one segment; answers as text, until the peer closes
 whoami PROTO HOST PORT        what the server says of the caller
 named HOST PORT SECONDS       one connection; whom it was opened to, as getpeername() says so much later
@@ -221,6 +222,29 @@ def serve(port: str, seconds: str) -> object:
     return {"ends": ends}
 
 
+def late(host: str, port: str, path: str, seconds: str) -> object:
+    """Says the first answer, then that the other two requests are sent, then their answers: SECONDS for each."""
+    ask = f"GET {path} HTTP/1.1\r\nHost: probe\r\n\r\n".encode()
+
+    def heard(client: socket.socket) -> str:
+        try:
+            answer = client.recv(65536)
+        except OSError as error:
+            return outcome(error)
+        status = answer.split(b" ", 2)[1].decode() if answer else "closed"
+        return "ok" if status.startswith("2") else status
+
+    with socket.create_connection((host, int(port)), float(seconds)) as kept:
+        kept.sendall(ask)
+        begun(heard(kept))
+        sys.stdin.readline()
+        kept.sendall(ask)
+        with socket.create_connection((host, int(port)), float(seconds)) as new:
+            new.sendall(ask)
+            begun()
+            return {"kept": heard(kept), "new": heard(new)}
+
+
 def raw(host: str, port: str) -> object:
     """All of stdin (hex) in one send, then everything that comes back until the peer closes."""
     data, answer, ended = bytes.fromhex(sys.stdin.read()), b"", "closed"
@@ -367,7 +391,8 @@ def crowd(host: str, port: str, count: str) -> object:
 
 
 VERBS = {
-    verb.__name__: verb for verb in (reach, steady, hold, serve, raw, whoami, named, crowd, reuse, sink, pour, sniff)
+    verb.__name__: verb
+    for verb in (reach, steady, hold, serve, late, raw, whoami, named, crowd, reuse, sink, pour, sniff)
 }
 
 if __name__ == "__main__":

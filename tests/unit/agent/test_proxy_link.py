@@ -25,6 +25,7 @@ from agent.proxy_link import ProxyLink
 from agent.proxyview import Former, view
 from mesh.api import codec, features
 from mesh.api import mesh_pb2 as pb
+from mesh.api.floor import shown
 from mesh.model import FlowRecord, Revision
 from mesh.snapshot import ProxyView
 from tests.support.ports import free_port
@@ -153,6 +154,34 @@ def test_caught_up_once_every_worker_of_the_proxy_has_swapped(tmp_path: Path, po
     play(story)
 
 
+def test_who_did_not_catch_up_may_judge_no_more(tmp_path: Path, port: int) -> None:
+    """A worker that stands still, under an agent that has never met it: all that they share is the floor."""
+
+    async def story() -> None:
+        path = tmp_path / "p.sock"
+        async with running(path, port, Told()) as link:
+            worker = await Worker.connect(path)
+            _, descriptors = await worker.welcome()
+            first = await worker.swap()
+            floor = shown(descriptors.pop())
+            for descriptor in descriptors:
+                os.close(descriptor)
+            await link.tell(first)
+            assert await link.caught_up()
+            assert floor[0] == first.revision
+        async with running(path, port, Told()) as link:
+            newer = replace(first, revision=Revision(first.revision + 1), identities={})
+            await link.tell(newer)
+            assert floor[0] == first.revision, "workers have their time to come"
+            assert not await link.caught_up(0.01)
+            assert floor[0] == newer.revision
+            await link.tell(replace(newer, revision=Revision(newer.revision + 1)))
+            await link.caught_up(0.01)
+            assert floor[0] == newer.revision, "nobody is told what says nothing new, and nobody is behind for it"
+
+    play(story)
+
+
 def test_nobody_waits_long_for_a_proxy_that_is_away(tmp_path: Path, port: int) -> None:
     async def story() -> None:
         async with running(tmp_path / "p", port, Told()) as link:
@@ -191,7 +220,7 @@ def test_a_worker_gets_listeners_the_map_and_the_view(tmp_path: Path, port: int)
             worker = await Worker.connect(tmp_path / "p")
             welcome, descriptors = await worker.welcome()
             assert (welcome.node, welcome.listen_port, welcome.mark_from_proxy) == ("node-1", port, 0x20)
-            assert len(descriptors) == 3
+            assert len(descriptors) == 4
             assert [[one.family for one in pair] for pair in told.offered] == [[socket.AF_INET, socket.AF_INET6]]
             adopt(descriptors[:2], port).close()
             os.close(descriptors[2])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,9 @@ from l7proxy.core.client import ClientConnection
 from l7proxy.core.limits import Limits
 from l7proxy.core.shares import payers
 from l7proxy.worker import Worker
-from mesh.model import IdentityId
+from mesh.api.codec_link import ProxyWelcome
+from mesh.api.floor import Floor
+from mesh.model import IdentityId, Revision
 from tests.support.playbook import FakePipe
 from tests.support.proxy import (
     FACTS,
@@ -77,6 +80,21 @@ def test_connection_without_a_record_is_reset() -> None:
         assert_cut_off(proxy)
         assert proxy.worker.counters.unaccepted == {"no-record": 1}
         assert upstream.all == b""
+
+
+def test_the_welcome_shows_the_floor(tmp_path: Path) -> None:
+    async def act(worker: Worker) -> None:
+        floor = Floor(tmp_path / "floor")
+        pairs = [socket.create_server(("127.0.0.1", 0)).detach() for _ in range(2)]
+        given = [*pairs, os.open(os.devnull, os.O_RDONLY), floor.descriptor()]
+        worker.welcomed(ProxyWelcome(node="n", listen_port=1, mark_from_proxy=1), given)
+        worker.swapped(replace(ONLY_API, revision=Revision(3)))
+        assert (worker.revision, worker.floor[0]) == (3, 0)
+        floor.set(4)
+        assert worker.floor[0] == 4
+        floor.close()
+
+    with_worker(act)
 
 
 def test_connection_to_the_listeners_own_address_is_closed() -> None:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from l7proxy.core.authz import Pair, Permit
 from l7proxy.core.limits import Limits
+from l7proxy.core.sides import LINGER
 from mesh.model import Action
 from mesh.snapshot import ProxyView
 from tests.support.playbook import Play, get, response
-from tests.support.proxy import FACTS, header, ingress, prefix, rule, statuses, view
+from tests.support.proxy import ALLOW_ALL, FACTS, header, ingress, prefix, rule, statuses, view
 
 ONLY_API = view(ingress(rule(http=(prefix("/api", "GET", "POST", "HEAD"),))))
 NOTHING = view(ingress(), 2)
@@ -225,6 +226,30 @@ def test_remembered_verdict_is_the_pairs_own() -> None:
     play.swap(view(ingress(rule(http=(prefix("/other"),))), 2))
     play.ask(get("/api"))
     assert statuses(play.sent) == [200, 403]
+
+
+def test_nothing_is_judged_by_a_view_below_the_floor() -> None:
+    """The agent has acknowledged a newer policy; this worker has not heard of it yet."""
+    play = Play(ALLOW_ALL)
+    play.ask(get("/"))
+    play.respond(response())
+    play.site.floor[0] = play.site.revision + 1
+    play.ask(get("/") + get("/"))
+    assert statuses(play.sent) == [200, 503]
+    assert play.forwarded == get("/")
+    assert play.site.counters.refused == {"behind": 1}
+    assert play.client.phase == LINGER
+
+
+def test_nothing_is_tried_again_by_a_view_below_the_floor() -> None:
+    play = Play(ALLOW_ALL)
+    play.ask(get("/"))
+    play.respond(response())
+    play.ask(get("/"))
+    play.site.floor[0] = play.site.revision + 1
+    play.site.upstreams[0][0].lost(orderly=True)
+    assert statuses(play.sent) == [200, 502]
+    assert len(play.site.upstreams) == 1
 
 
 def test_permit_of_another_revision_is_not_taken() -> None:

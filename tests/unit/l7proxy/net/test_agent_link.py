@@ -123,7 +123,7 @@ async def greet(agent: Agent) -> ProxyHello:
     await agent.accept()
     hello = await agent.hear()
     assert isinstance(hello, ProxyHello)
-    given = [null(), null(), null()]
+    given = [null(), null(), null(), null()]
     agent.welcome(given)
     for descriptor in given:
         os.close(descriptor)
@@ -147,7 +147,7 @@ def test_hello_welcome_snapshot_ack_and_flows(tmp_path: Path) -> None:
     heard = linked(tmp_path, act, [])
     assert heard.views == [ALLOW_ALL, view(ingress(), 9)]
     assert heard.welcomes[0].mark_from_proxy == 0x20
-    assert len(heard.descriptors) == 3
+    assert len(heard.descriptors) == 4
 
 
 def test_worker_comes_back_with_the_listeners_that_it_holds(tmp_path: Path) -> None:
