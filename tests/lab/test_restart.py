@@ -29,7 +29,7 @@ spec:
   podSelector: {matchLabels: {app: server}}
   ingress:
   - action: Deny
-    http: {paths: [{prefix: /public}]}
+    http: [{paths: [{prefix: /public}]}]
 """
 
 
