@@ -139,8 +139,13 @@ def _request(question: CheckQuestion) -> HttpRequest:
         method=question.method or "GET",
         path=normalize_path((question.path or "/").encode()),
         host=normalize_host(question.host),
-        headers=tuple((name.lower(), value) for name, value in question.headers),
+        headers=tuple((name.lower(), _as_received(value)) for name, value in question.headers),
     )
+
+
+def _as_received(value: str) -> str:
+    """A header value as the proxy reads what a client sends for it: UTF-8, each byte taken for a character."""
+    return value.strip(" \t").encode().decode("latin-1")
 
 
 def _refused(decision: Decision, reason: str) -> Decision:

@@ -73,6 +73,8 @@ def _header(
         name, equals, content = value.partition("=")
         if not equals or not name.strip():
             raise click.BadParameter(f"{value!r}: write NAME=VALUE")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise click.BadParameter(f"{value!r}: not UTF-8 text")
         found.append((name.strip().lower(), content))
     return tuple(found)
 

@@ -62,7 +62,7 @@ def _read_header(reader: Reader) -> HeaderMatch | None:
         if not reader.flag(way, default=True):
             reader.refuse(way, "can only be true")
     elif way:
-        value = reader.text(way, check=_pattern_reason if way == "regex" else None)
+        value = reader.text(way, check=_VALUE_REASONS[way])
     reader.close()
     return HeaderMatch(name, Match(way), value) if way else None
 
@@ -84,3 +84,32 @@ def _pattern_reason(text: str) -> str | None:
     except PatternRefused as problem:
         return f"{text[:80]!r} {problem}"
     return None
+
+
+def _ascii_reason(text: str, why: str) -> str | None:
+    beyond = next((character for character in text if not character.isascii()), None)
+    return None if beyond is None else f"{beyond!r} is beyond ASCII, and {why}"
+
+
+_VALUES_ARE_BYTES = "header values are bytes without an encoding: only ASCII can be compared"
+
+
+def _exact_value_reason(text: str) -> str | None:
+    if text != text.strip(" \t"):
+        return f"{text[:80]!r}: white space around a value is not part of it"
+    return _prefix_value_reason(text)
+
+
+def _prefix_value_reason(text: str) -> str | None:
+    if text != text.lstrip(" \t"):
+        return f"{text[:80]!r}: white space before a value is not part of it"
+    if any((character < " " and character != "\t") or character == "\x7f" for character in text):
+        return f"{text[:80]!r}: no header value holds a control character"
+    return _ascii_reason(text, _VALUES_ARE_BYTES)
+
+
+def _value_pattern_reason(text: str) -> str | None:
+    return _ascii_reason(text, _VALUES_ARE_BYTES) or _pattern_reason(text)
+
+
+_VALUE_REASONS = {"exact": _exact_value_reason, "prefix": _prefix_value_reason, "regex": _value_pattern_reason}

@@ -46,6 +46,28 @@ def test_a_request_is_decided_by_its_rule(request_: dict[str, str], verdict: str
         assert answer["needsL7"]
 
 
+HEADERS = """
+apiVersion: weft.dev/v1alpha1
+kind: MeshPolicy
+metadata: {name: values, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: pay}}
+  ingress:
+  - {action: Allow, http: [{}]}
+  - {action: Deny, http: [{headers: [{name: x-env, regex: "[^a-z]."}]}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [("prod", "allow"), (" p", "allow"), ("-p", "deny"), ("\u00e9", "deny"), ("\u20ac", "allow")],
+)
+def test_a_header_value_is_judged_as_the_proxy_reads_its_bytes(value: str, verdict: str) -> None:
+    """Two bytes of UTF-8 are two characters to a rule, three are three."""
+    answer = ask(HEADERS, headers=(("X-Env", value),))
+    assert (answer["verdict"], answer["layer"]) == (verdict, "L7")
+
+
 def test_a_default_deny_names_the_policies_behind_it() -> None:
     answer = ask(POLICY, port=9999)
     assert (answer["verdict"], answer["layer"]) == ("deny", "L3L4")

@@ -59,6 +59,7 @@ def test_ports_have_numbers_or_names(
         ("--port", "53", "--protocol", "udp", "--method", "GET"),
         ("--port", "80", "--protocol", "icmp"),
         ("--port", "80", "--header", "x"),
+        ("--port", "80", "--header", "x=\udce9"),
         ("--port", "80", "--path", "charge"),
         ("--port", "80", "--expect", "maybe"),
     ],

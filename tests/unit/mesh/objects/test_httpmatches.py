@@ -74,6 +74,16 @@ def test_an_entry_that_asks_nothing_is_taken() -> None:
         ([{"headers": [{"name": "a"}]}], "http[0].headers[0]: exactly one of exact, prefix, regex, present, absent"),
         ([{"headers": [{"name": "a", "present": False}]}], "http[0].headers[0].present: can only be true"),
         ([{"headers": [{"name": "a", "regex": "["}]}], "http[0].headers[0].regex: '[' is no RE2 pattern"),
+        ([{"headers": [{"name": "a", "exact": "é"}]}], "http[0].headers[0].exact: 'é' is beyond ASCII"),
+        ([{"headers": [{"name": "a", "prefix": "naïve"}]}], "http[0].headers[0].prefix: 'ï' is beyond ASCII"),
+        ([{"headers": [{"name": "a", "regex": "x|é"}]}], "http[0].headers[0].regex: 'é' is beyond ASCII"),
+        ([{"headers": [{"name": "a", "exact": "x\n"}]}], "http[0].headers[0].exact: 'x\\n': no header value holds a"),
+        ([{"headers": [{"name": "a", "exact": " x"}]}], "http[0].headers[0].exact: ' x': white space around a value"),
+        (
+            [{"headers": [{"name": "a", "exact": "x\t"}]}],
+            "http[0].headers[0].exact: 'x\\t': white space around a value",
+        ),
+        ([{"headers": [{"name": "a", "prefix": " x"}]}], "http[0].headers[0].prefix: ' x': white space before a value"),
         ([{"grpc": [{"service": "a.B"}]}], "http[0].grpc: not supported yet"),
         ([{"method": ["GET"]}], "http[0].method: unknown field; did you mean 'methods'?"),
     ],
@@ -81,3 +91,21 @@ def test_an_entry_that_asks_nothing_is_taken() -> None:
 def test_bad_entries_are_refused(value: Any, problem: str) -> None:
     _, found = read(value)
     assert any(text.startswith(problem) for text in found), found
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"exact": ""},
+        {"exact": "a\tb, c"},
+        {"prefix": "Bearer "},
+        {"regex": "a|\\x{e9}"},
+        {"regex": "[^a] "},
+    ],
+)
+def test_a_header_value_that_a_request_can_hold_is_taken(given: dict[str, str]) -> None:
+    ((way, value),) = given.items()
+    assert read([{"headers": [{"name": "a", **given}]}]) == (
+        (HttpMatch(headers=(HeaderMatch("a", Match(way), value),)),),
+        [],
+    )
