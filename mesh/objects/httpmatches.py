@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mesh.model import HeaderMatch, HttpMatch, Match, PathMatch
 from mesh.objects.names import header_name, host_name, http_method
+from mesh.objects.pathregex import path_pattern_reason
 from mesh.objects.reader import Reader
 from mesh.paths import AmbiguousPath, normalize_host, normalize_path
 from mesh.patterns import PatternRefused, compile_pattern
@@ -46,7 +47,7 @@ def _one_of(reader: Reader, options: tuple[str, ...]) -> str:
 
 def _read_path(reader: Reader) -> PathMatch | None:
     way = _one_of(reader, ("exact", "prefix", "regex"))
-    value = reader.text(way, check=_pattern_reason if way == "regex" else _path_reason) if way else ""
+    value = reader.text(way, check=path_pattern_reason if way == "regex" else _path_reason) if way else ""
     reader.close()
     if not value:
         return None

@@ -64,6 +64,7 @@ def test_an_entry_that_asks_nothing_is_taken() -> None:
         ([{"paths": [{"exact": "/a/../b"}]}], "http[0].paths[0].exact: '/a/../b': a dot segment"),
         ([{"paths": [{"prefix": "/a?x"}]}], "http[0].paths[0].prefix: '/a?x': a query is not part of the path"),
         ([{"paths": [{"regex": "a("}]}], "http[0].paths[0].regex: 'a(' is no RE2 pattern: missing )"),
+        ([{"paths": [{"regex": "/%61"}]}], "http[0].paths[0].regex: '/%61': '%61' is compared as 'a'"),
         ([{"paths": [{"exact": "/a", "prefix": "/b"}]}], "http[0].paths[0]: exactly one of exact, prefix, regex"),
         ([{"paths": [{}]}], "http[0].paths[0]: exactly one of"),
         ([{"paths": [{"suffix": "/a"}]}], "http[0].paths[0].suffix: unknown field"),
