@@ -20,6 +20,7 @@ _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
 _PREFIX_LENGTH = re.compile(r"[0-9]{1,3}")
 
 # The IANA registry's methods that HTTP/1.1 parsers know; a misspelt one would never match.
+_OF_ONE_HOP = frozenset({"connection", "keep-alive", "te", "upgrade", "http2-settings"})
 METHODS = frozenset(
     (
         "ACL",
@@ -126,7 +127,15 @@ def http_method(text: str) -> str | None:
 
 
 def header_name(text: str) -> str | None:
-    return None if _TOKEN.fullmatch(text) else f"{_shown(text)} is not a header name (RFC 9110 token)"
+    """The name of a field that rules can look at: they look at what the proxy passes on."""
+    if not _TOKEN.fullmatch(text):
+        return f"{_shown(text)} is not a header name (RFC 9110 token)"
+    lower = text.lower()
+    if lower == "host":
+        return f"{_shown(text)}: write `hosts` instead, which is compared without case and port"
+    if lower in _OF_ONE_HOP or lower.startswith("proxy-"):
+        return f"{_shown(text)}: the proxy takes this field away before rules look, it concerns one connection alone"
+    return None
 
 
 def host_name(text: str) -> str | None:

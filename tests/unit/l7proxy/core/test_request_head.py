@@ -8,6 +8,7 @@ from l7proxy.core import request_head as module
 from l7proxy.core.limits import Limits
 from l7proxy.core.refusal import RequestRefused
 from l7proxy.core.request_head import CHUNKED, RequestHead, host_of, read_request
+from mesh.objects.names import header_name
 from tests.support.playbook import get
 
 
@@ -152,6 +153,28 @@ def test_a_length_that_some_read_as_octal_is_written_anew() -> None:
 )
 def test_ambiguous_fields_are_refused(fields: tuple[str, ...], reason: str) -> None:
     assert refusal(get("/", *fields)) == (reason, 400)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Accept",
+        "Connection",
+        "Content-Length",
+        "HTTP2-Settings",
+        "Keep-Alive",
+        "Proxy-Anything",
+        "Proxy_Anything",
+        "TE",
+        "Trailer",
+        "Upgrade",
+    ],
+)
+def test_a_rule_may_name_exactly_the_fields_that_are_passed_on(name: str) -> None:
+    passed_on = (
+        f"\r\n{name}: " in read(get("/", f"{name}: {'0' if name == 'Content-Length' else 'x'}")).forward.decode()
+    )
+    assert passed_on == (header_name(name) is None)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,15 @@ def test_an_entry_that_asks_nothing_is_taken() -> None:
         ([{"hosts": ["payments:80"]}], "http[0].hosts[0]: 'payments:80': give the host without a port"),
         ([{"hosts": ["*.shop"]}], "http[0].hosts[0]: '*.shop': wildcards in hosts are not supported yet"),
         ([{"headers": [{"name": "a b", "exact": "x"}]}], "http[0].headers[0].name: 'a b' is not a header name"),
+        (
+            [{"headers": [{"name": "TE", "present": True}]}],
+            "http[0].headers[0].name: 'TE': the proxy takes this field away",
+        ),
+        (
+            [{"headers": [{"name": "proxy-x", "exact": "a"}]}],
+            "http[0].headers[0].name: 'proxy-x': the proxy takes this",
+        ),
+        ([{"headers": [{"name": "Host", "exact": "a"}]}], "http[0].headers[0].name: 'Host': write `hosts`"),
         ([{"headers": [{"exact": "x"}]}], "http[0].headers[0].name: is missing"),
         ([{"headers": [{"name": "a"}]}], "http[0].headers[0]: exactly one of exact, prefix, regex, present, absent"),
         ([{"headers": [{"name": "a", "present": False}]}], "http[0].headers[0].present: can only be true"),
