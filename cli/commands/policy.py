@@ -141,6 +141,8 @@ def policy_check(
         path = "/"
     if path is not None and not path.startswith("/") and path != "*":
         raise click.UsageError(f"--path {path}: the path of a request begins with /")
+    if host is not None and (host.startswith(".") or ".." in host):
+        raise click.UsageError(f"--host {host}: an empty label; the proxy answers 400 to such a request")
     if method is not None and protocol != "tcp":
         raise click.UsageError("a request (--method, --path, --host, --header) goes over tcp")
     from cli.client import Admin

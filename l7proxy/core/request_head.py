@@ -174,6 +174,8 @@ def host_of(value: bytes) -> str:
     found = _HOST.fullmatch(value.strip(b" \t"))
     if not found or (found[2] and int(found[2]) > 65535):
         raise RequestRefused("host")
+    if b".." in found[1] or found[1].startswith(b"."):
+        raise RequestRefused("host")  # an empty label: some servers read on past it, `pay.shop...` is pay.shop to them
     return normalize_host(found[0].decode("ascii"))
 
 

@@ -19,8 +19,9 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
 _PREFIX_LENGTH = re.compile(r"[0-9]{1,3}")
 
-# The IANA registry's methods that HTTP/1.1 parsers know; a misspelt one would never match.
+# Besides `proxy-*`. Rules on them would never match.
 _OF_ONE_HOP = frozenset({"connection", "keep-alive", "te", "upgrade", "http2-settings"})
+# The IANA registry's methods that HTTP/1.1 parsers know; a misspelt one would never match.
 METHODS = frozenset(
     (
         "ACL",

@@ -61,6 +61,8 @@ def test_ports_have_numbers_or_names(
         ("--port", "80", "--header", "x"),
         ("--port", "80", "--header", "x=\udce9"),
         ("--port", "80", "--path", "charge"),
+        ("--port", "80", "--host", "pay.shop..."),
+        ("--port", "80", "--host", ".shop"),
         ("--port", "80", "--expect", "maybe"),
     ],
 )

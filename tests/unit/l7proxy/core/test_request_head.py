@@ -199,7 +199,10 @@ def test_malformed_request_lines_are_refused(line: str) -> None:
     assert refusal(f"{line}\r\nHost: a\r\n\r\n".encode("latin-1")) == ("request-line", 400)
 
 
-@pytest.mark.parametrize("target", ["a/b", "http://", "http:///x", "https://a/", "ftp://a/", "http://u@h/", "*", "//"])
+@pytest.mark.parametrize(
+    "target",
+    ["a/b", "http://", "http:///x", "http://a.../", "http://.a/", "https://a/", "ftp://a/", "http://u@h/", "*", "//"],
+)
 def test_targets_that_name_no_place_here_are_refused(target: str) -> None:
     if target == "//":
         assert read(get(target)).path == b"//"
@@ -258,6 +261,14 @@ def test_limits_have_their_own_status() -> None:
         (b"a%2e", None),
         (b"a:99999", None),
         (b"a,b", "a,b"),
+        (b"shop.example.:80", "shop.example"),
+        (b"shop.example..", None),
+        (b"shop.example...", None),
+        (b"shop.example...:80", None),
+        (b"shop..example", None),
+        (b".shop.example", None),
+        (b".", None),
+        (b"[fd00::1..]", None),
         (b"a/b", None),
         (b"[::1", None),
         (b"a:80:80", None),
