@@ -50,6 +50,9 @@ def _files(given: str) -> list[Path]:
     path = Path(given)
     if not path.exists():
         raise click.UsageError(f"-f {path}: no such file or directory")
+    if path.is_fifo() and not path.is_relative_to("/dev") and not path.is_relative_to("/proc"):
+        # One that nobody writes to would be waited for without end. The shell's own, /dev/fd/N, have their writer.
+        raise click.UsageError(f"-f {path}: a named pipe; send it to standard input and write -f -")
     if not path.is_dir():
         return [path]
     files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())

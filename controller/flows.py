@@ -36,7 +36,7 @@ class End:
             return cls(block=ip_network(text))
         except ValueError:
             namespace, slash, name = text.partition("/")
-            if not slash or not namespace:
+            if not slash or not namespace or "/" in name:
                 raise ValueError(f"{text[:80]!r} is neither NAMESPACE/POD, NAMESPACE/, an address nor a CIDR") from None
             if "." in namespace or ":" in namespace:
                 why = "bits are set behind its length, or it is too long"

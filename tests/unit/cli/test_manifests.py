@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,6 +49,22 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_path_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(click.UsageError, match="no such file or directory"):
         read_all([str(tmp_path / "none")])
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(click.UsageError, match="pipe: a named pipe; send it to standard input and write -f -"):
+        read_all([str(tmp_path / "pipe")])
+
+
+def test_a_pipe_that_the_shell_opened_is_read() -> None:
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, b"kind: X")
+        os.close(writer)
+        assert [manifest.text for manifest in read_all([f"/dev/fd/{reader}"])] == ["kind: X"]
+    finally:
+        os.close(reader)
 
 
 def test_an_empty_path_is_not_this_directory() -> None:

@@ -53,9 +53,10 @@ def test_status_is_asked_of_requests_alone() -> None:
     assert not FlowFilter(http_status=("5xx",)).matches(replace(FLOW, http=None))
 
 
-def test_what_is_no_end_is_refused() -> None:
-    with pytest.raises(ValueError, match="'nonsense' is neither"):
-        End.read("nonsense")
+@pytest.mark.parametrize("text", ["nonsense", "/pod", "bogus//x", "shop/a/b"])
+def test_what_is_no_end_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=f"'{text}' is neither"):
+        End.read(text)
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/99", "10.0.0.1/8", "fd00::/200", "10.0.0/8"])
