@@ -4,6 +4,7 @@ Those that live on say first that they have begun. SECONDS is the longest they m
 would go on for so long (steady, hold, pour), so that a journey waits for what it is about and not for the clock.
 Nothing here measures how fast the machine is: an answer may take `PATIENCE_S`, and one that comes at once is told from
 one that does not by how it comes (refused, reset) or by what TCP had to send again.
+Long because a pod gets one file, and all verbs share the same few helpers.
 
 reach TARGETS-JSON            try many (protocol, address, port); what came of each
 steady PROTO HOST PORT SECONDS [PATH [PATIENCE]]   one exchange every 5 ms on a new socket; counts by outcome
@@ -105,14 +106,17 @@ def try_http(host: str, port: int, patience_s: float = PATIENCE_S, path: str = "
 
 
 def status_of(client: socket.socket, path: str) -> str:
-    """`ok` for a 2xx, the status for another one."""
+    """As `word_of` the answer."""
     client.sendall(f"GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n".encode())
     answer = b""
     while piece := client.recv(65536):
         answer += piece
-    if not answer:
-        return "closed"
-    status = answer.split(b" ", 2)[1].decode()
+    return word_of(answer)
+
+
+def word_of(answer: bytes) -> str:
+    """`ok` for a 2xx, the status for another one."""
+    status = answer.split(b" ", 2)[1].decode() if answer else "closed"
     return "ok" if status.startswith("2") else status
 
 
@@ -223,26 +227,28 @@ def serve(port: str, seconds: str) -> object:
 
 
 def late(host: str, port: str, path: str, seconds: str) -> object:
-    """Says the first answer, then that the other two requests are sent, then their answers: SECONDS for each."""
+    """Says the first answer, then that the other two requests are sent, then their answers: SECONDS for each. A proxy
+    that stands still for long is declared down, so they may be refused by then."""
     ask = f"GET {path} HTTP/1.1\r\nHost: probe\r\n\r\n".encode()
 
-    def heard(client: socket.socket) -> str:
+    def said(act: Callable[[], bytes | None]) -> str:
         try:
-            answer = client.recv(65536)
+            return word_of(act() or b"")
         except OSError as error:
             return outcome(error)
-        status = answer.split(b" ", 2)[1].decode() if answer else "closed"
-        return "ok" if status.startswith("2") else status
 
-    with socket.create_connection((host, int(port)), float(seconds)) as kept:
+    with socket.socket(family(host)) as kept, socket.socket(family(host)) as new:
+        for client in (kept, new):
+            client.settimeout(float(seconds))
+        kept.connect((host, int(port)))
         kept.sendall(ask)
-        begun(heard(kept))
+        begun(said(lambda: kept.recv(65536)))
         sys.stdin.readline()
-        kept.sendall(ask)
-        with socket.create_connection((host, int(port)), float(seconds)) as new:
-            new.sendall(ask)
-            begun()
-            return {"kept": heard(kept), "new": heard(new)}
+        said(lambda: kept.sendall(ask))
+        said(lambda: new.connect((host, int(port))))
+        said(lambda: new.sendall(ask))
+        begun()
+        return {"kept": said(lambda: kept.recv(65536)), "new": said(lambda: new.recv(65536))}
 
 
 def raw(host: str, port: str) -> object:
