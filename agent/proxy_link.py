@@ -155,7 +155,10 @@ class ProxyLink:
         except TimeoutError:
             self._missed, caught = True, False
         if self._floor is not None and self._newest is not None:
-            self._floor.set(self._newest.revision)
+            try:
+                self._floor.set(self._newest.revision)
+            except OSError as error:  # then nothing may be acknowledged
+                raise AgentError(f"cannot tell the proxy's workers what they may judge by: {error.strerror}") from error
         return caught
 
     @property

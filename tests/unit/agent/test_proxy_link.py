@@ -19,7 +19,7 @@ from agent import listeners, proxy_link
 from agent.channel import Channel, ChannelClosed
 from agent.datapath.interface import DatapathError
 from agent.desired import Numbers, desired
-from agent.errors import SnapshotRefused
+from agent.errors import AgentError, SnapshotRefused
 from agent.listeners import adopt
 from agent.proxy_link import ProxyLink
 from agent.proxyview import Former, view
@@ -178,6 +178,19 @@ def test_who_did_not_catch_up_may_judge_no_more(tmp_path: Path, port: int) -> No
             await link.tell(replace(newer, revision=Revision(newer.revision + 1)))
             await link.caught_up(0.01)
             assert floor[0] == newer.revision, "nobody is told what says nothing new, and nobody is behind for it"
+
+    play(story)
+
+
+def test_what_workers_cannot_be_held_to_is_not_acknowledged(tmp_path: Path, port: int) -> None:
+    async def story() -> None:
+        async with running(tmp_path / "p.sock", port, Told()) as link:
+            await link.tell(VIEW)
+            assert link._floor is not None
+            link._floor.close()
+            with pytest.raises(AgentError, match="what they may judge by: Bad file descriptor"):
+                await link.caught_up(0.01)
+            link._floor = None
 
     play(story)
 
