@@ -6,6 +6,7 @@ Long because the handing over of listeners has many ends, and all need the same 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +26,7 @@ from agent.proxy_link import ProxyLink
 from agent.proxyview import Former, view
 from mesh.api import codec, features
 from mesh.api import mesh_pb2 as pb
-from mesh.api.floor import shown
+from mesh.api.floor import Floor, shown
 from mesh.model import FlowRecord, Revision
 from mesh.snapshot import ProxyView
 from tests.support.ports import free_port
@@ -183,14 +184,18 @@ def test_who_did_not_catch_up_may_judge_no_more(tmp_path: Path, port: int) -> No
 
 
 def test_what_workers_cannot_be_held_to_is_not_acknowledged(tmp_path: Path, port: int) -> None:
+    class Broken(Floor):
+        def set(self, revision: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
     async def story() -> None:
         async with running(tmp_path / "p.sock", port, Told()) as link:
             await link.tell(VIEW)
             assert link._floor is not None
             link._floor.close()
-            with pytest.raises(AgentError, match="what they may judge by: Bad file descriptor"):
+            link._floor = Broken(tmp_path / "p.floor")
+            with pytest.raises(AgentError, match="what they may judge by: Input/output error"):
                 await link.caught_up(0.01)
-            link._floor = None
 
     play(story)
 
